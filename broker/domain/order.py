@@ -117,6 +117,8 @@ class Step:
     stations: tuple[str, ...] = ()
     start: str = ""
     is_start_known: bool = True
+    placer: Number | None = None
+    filler: Number | None = None
     completed_at: datetime | None = None
     attributes: Item = field(default_factory=dict)
 
@@ -141,6 +143,25 @@ class Order:
     is_cancel_asked: bool = False
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def numbers(self) -> tuple[tuple[str, str, str, str], ...]:
+        """List (kind, facility, namespace, number) of the order and its steps, by which later messages find it."""
+        owners = (self, *self.steps)
+        placers = [("placer", owner.placer) for owner in owners]
+        fillers = [("filler", owner.filler) for owner in owners]
+        return tuple(
+            dict.fromkeys(
+                (kind, self.facility, number.namespace, number.number)
+                for kind, number in fillers + placers
+                if number is not None and number.number
+            )
+        )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities of its steps, each once."""
+        return tuple(dict.fromkeys(step.modality for step in self.steps if step.modality))
 
     def procedure(self, procedure_id: str) -> Procedure | None:
         """Find the procedure with that Requested Procedure ID."""

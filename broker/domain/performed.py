@@ -29,7 +29,7 @@ class StepKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformedStep:
-    """An MPPS instance. *started* and *ended* are local, YYYYMMDDHHMMSS; *instances* are the SOP Instance UIDs it names.
+    """An MPPS instance. *started* and *ended* are local, YYYYMMDDHHMMSS; *instances* are the SOP UIDs it names.
 
     *create_digest* and *final_digest* tell an identical repeat from a contradiction (policy: MPPS 2).
     """

@@ -12,7 +12,7 @@ DeliveryState = Literal["available", "executing", "retryable", "delivered", "can
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMessage:
-    """A received HL7 message with its answer. *key* is that of a repeat (policy: answers 3), empty when none may be made."""
+    """A received HL7 message with its answer. *key* is that of a repeat (policies 1.3), empty when none may be made."""
 
     id: str
     key: str
@@ -35,7 +35,7 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstone:
-    """A cancel of an order that nobody knew: a late new order under one of these numbers is not resurrected until *expires_at*."""
+    """A cancel of an order that nobody knew: until *expires_at* a late new order under that number stays cancelled."""
 
     kind: Literal["placer", "filler", "accession"]
     facility: str
@@ -48,7 +48,7 @@ class Tombstone:
 class Delivery:
     """One row of the outbox: an event for a destination, or (with *sop_uid*) an object for an archive.
 
-    Rows of one destination and *lane* leave in the order of *id*; *control_id* is the MSH-10 or event id that the receiver sees.
+    Rows of one destination and *lane* leave in the order of *id*; *control_id* is what the receiver sees (MSH-10).
     """
 
     id: str

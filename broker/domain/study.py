@@ -14,7 +14,7 @@ Verdict = Literal["matched", "mismatched", "unscheduled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One difference between what was ordered and what an object says; *weight* 0 is a remark, more is a contradiction."""
+    """A difference between what was ordered and what an object says; *weight* 0 is a remark, more contradicts."""
 
     attribute: str
     ordered: str
