@@ -275,7 +275,7 @@ _BY_STATUS: Mapping[StepStatus, tuple[Happening, EventType, str]] = {
 def _status(order: Order, request: OrderRequest, now: datetime) -> Decision:
     """Apply a status message (SC): it may move a step on, never back."""
     said = next((s.status for s in request.steps if s.status is not None), None)
-    if said not in _BY_STATUS:
+    if said is None or said not in _BY_STATUS:
         text = f"{request.control} without a status that changes anything"
         return Decision(order=order, remarks=(Remark(type="order.noted", text=text),))
     happening, kind, text = _BY_STATUS[said]

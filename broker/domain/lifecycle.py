@@ -73,9 +73,11 @@ def advance(step: Step, happening: Happening, now: datetime) -> Step | None:
     status = NEXT[step.status].get(happening)
     if status is None:
         return None
-    held = step.status if status is S.ON_HOLD and step.status is not S.ON_HOLD else None
+    held: StepStatus | None = None
     if happening is H.RELEASE:
-        status = step.held_status or S.SCHEDULED
+        status = step.held_status or status
+    elif happening is H.HOLD:
+        held = step.status
     elif happening is H.UPDATE:
         held = step.held_status
     return replace(

@@ -46,6 +46,7 @@ class PerformedStep:
     series: int = 0
     instances: tuple[str, ...] = ()
     discontinuation_code: str = ""
+    operator: str = ""
     faults: tuple[str, ...] = ()
     create_digest: str = ""
     final_digest: str = ""
