@@ -147,9 +147,8 @@ class Order:
     @property
     def numbers(self) -> tuple[tuple[str, str, str, str], ...]:
         """List (kind, facility, namespace, number) of the order and its steps, by which later messages find it."""
-        owners = (self, *self.steps)
-        placers = [("placer", owner.placer) for owner in owners]
-        fillers = [("filler", owner.filler) for owner in owners]
+        fillers = [("filler", number) for number in (self.filler, *(s.filler for s in self.steps))]
+        placers = [("placer", number) for number in (self.placer, *(s.placer for s in self.steps))]
         return tuple(
             dict.fromkeys(
                 (kind, self.facility, number.namespace, number.number)
