@@ -1,0 +1,260 @@
+"""An HL7 v2 message in its ER7 form, read lazily: segments are split at once, a field when somebody asks for it."""
+
+from __future__ import annotations
+
+import re
+
+from broker.errors import BrokerError
+from broker.hl7.path import parse_path
+from broker.hl7.separators import NULL, Separators, read_separators, unescape
+
+__all__ = ["NULL", "Message", "Segment"]
+
+HEADERS = frozenset({"MSH", "BHS", "FHS"})
+"""Segments whose field 1 is the field separator itself."""
+
+_LEADING = "\ufeff\x00\x0b \t\r\n"
+
+
+class Segment:
+    """One segment. Fields, repetitions, components and subcomponents count from 1; what is absent is ``''``."""
+
+    __slots__ = ("_fields", "_repetitions", "_text", "codec", "index", "name", "separators")
+
+    def __init__(self, text: str, index: int, separators: Separators, codec: str) -> None:
+        self.name = text[:3] if text[3:4] == separators.field else text.partition(separators.field)[0].strip()
+        self.index = index
+        self.separators = separators
+        self.codec = codec
+        self._text = text
+        self._fields: list[str] | None = None
+        self._repetitions: dict[int, list[str]] = {}
+
+    def __repr__(self) -> str:
+        return f"Segment({self.name!r}, index={self.index})"
+
+    @property
+    def text(self) -> str:
+        """The segment as it was written, without its line end."""
+        return self._text
+
+    def __len__(self) -> int:
+        """Tell the number of the last field."""
+        return len(self._split()) - 1
+
+    def _split(self) -> list[str]:
+        fields = self._fields
+        if fields is None:
+            fields = self._text.split(self.separators.field)
+            if self.name in HEADERS:
+                fields.insert(1, self.separators.field)
+            self._fields = fields
+        return fields
+
+    def raw(self, n: int) -> str:
+        """Give field *n* as it was written."""
+        fields = self._fields or self._split()
+        return fields[n] if 0 < n < len(fields) else ""
+
+    def repetitions(self, n: int) -> list[str]:
+        """Give the repetitions of field *n* as they were written; an absent field has none. Not to be changed."""
+        raw = self.raw(n)
+        if not raw:
+            return []
+        mark = self.separators.repetition
+        if not mark or mark not in raw or self._is_delimiters(n):
+            return [raw]
+        found = self._repetitions.get(n)
+        if found is None:
+            found = self._repetitions[n] = raw.split(mark)
+        return found
+
+    def components(self, n: int, repetition: int = 1) -> list[str]:
+        """Give the components of one repetition as they were written; an absent one has none."""
+        raw = self._repetition(n, repetition)
+        if not raw:
+            return []
+        mark = self.separators.component
+        return raw.split(mark) if mark and not self._is_delimiters(n) else [raw]
+
+    def value(self, n: int, repetition: int = 1, component: int = 0, subcomponent: int = 0) -> str:
+        """Give the text at one place: ``''`` when missing, ``NULL`` when the sender deletes it.
+
+        Component 0 is the whole repetition: text when it has no component separator, else as written. Component 1 of a
+        field without components is the field. Subcomponent 0 is the whole component when it has no subcomponents, else
+        its first one: that is where older senders have the whole (family name of XPN.1).
+        """
+        raw = self.raw(n)
+        if not raw or (n < 3 and self.name in HEADERS):
+            return raw
+        separators = self.separators
+        if repetition != 1 or separators.repetition in raw:
+            raw = self._repetition(n, repetition)
+        if component:
+            raw = _piece(raw, separators.component, component)
+            raw = _piece(raw, separators.subcomponent, subcomponent or 1)
+        elif separators.component and separators.component in raw:
+            return raw
+        return unescape(raw, separators, self.codec) if separators.escape in raw else raw
+
+    def _repetition(self, n: int, repetition: int) -> str:
+        raw = self.raw(n)
+        if not raw or (repetition == 1 and self.separators.repetition not in raw):
+            return raw
+        found = self.repetitions(n)
+        return found[repetition - 1] if 0 < repetition <= len(found) else ""
+
+    def _is_delimiters(self, n: int) -> bool:
+        return n < 3 and self.name in HEADERS
+
+
+def _piece(raw: str, mark: str, n: int) -> str:
+    if not mark or mark not in raw:
+        return raw if n == 1 else ""
+    if n == 1:
+        return raw[: raw.index(mark)]
+    pieces = raw.split(mark, n)
+    return pieces[n - 1] if 0 < n <= len(pieces) else ""
+
+
+class Message:
+    """One message: its segments in order, and the fields of its header by name."""
+
+    __slots__ = ("_by_name", "codec", "header", "segments", "separators")
+
+    def __init__(self, segments: list[Segment], separators: Separators, codec: str) -> None:
+        self.segments = segments
+        self.separators = separators
+        self.codec = codec
+        self.header = segments[0]
+        self._by_name: dict[str, list[Segment]] | None = None
+
+    @classmethod
+    def parse(cls, text: str, codec: str = "utf-8") -> Message:
+        """Read *text*; *codec* is what its bytes were decoded with, for ``\\Xhh\\``.
+
+        Segments end with CR, LF or CRLF; blank lines, a byte order mark and white space before MSH are passed over.
+        Raise BrokerError (AR, 100): H001 no readable MSH, H002 delimiters unusable, H003 more than one message.
+        """
+        text = text.lstrip(_LEADING)
+        separators = _delimiters(text)
+        segments: list[Segment] = []
+        for line in _lines(text, separators.field):
+            if line and line[0] <= " ":
+                line = line.lstrip()
+            if line:
+                segments.append(Segment(line, len(segments), separators, codec))
+        message = cls(segments, separators, codec)
+        if len(message.named("MSH")) > 1:
+            raise _refused("more than one MSH in one frame", "H003", "send each message in a frame of its own", "MSH^2")
+        return message
+
+    def named(self, name: str) -> list[Segment]:
+        """Give the segments called *name*, in order. Not to be changed."""
+        if self._by_name is None:
+            self._by_name = {}
+            for segment in self.segments:
+                self._by_name.setdefault(segment.name, []).append(segment)
+        return self._by_name.get(name, [])
+
+    def first(self, name: str) -> Segment | None:
+        """Give the first segment called *name*."""
+        found = self.named(name)
+        return found[0] if found else None
+
+    def value(self, path: str) -> str:
+        """Give the text at *path*, e.g. ``OBR[2]-4.2``; raise BrokerError H010 when it is no path."""
+        place = parse_path(path)
+        found = self.named(place.segment)
+        if place.occurrence > len(found):
+            return ""
+        segment = found[place.occurrence - 1]
+        return segment.value(place.field, place.repetition, place.component, place.subcomponent)
+
+    def unescape(self, raw: str) -> str:
+        """Give the text that *raw*, a piece of this message, stands for."""
+        return unescape(raw, self.separators, self.codec)
+
+    @property
+    def control_id(self) -> str:
+        """MSH-10."""
+        return self.header.value(10)
+
+    @property
+    def type(self) -> str:
+        """Message type and event, ``ORM^O01``; the type alone when there is no event."""
+        event = self.header.value(9, component=2)
+        kind = self.header.value(9, component=1)
+        return f"{kind}^{event}" if event else kind
+
+    @property
+    def version(self) -> str:
+        """MSH-12.1."""
+        return self.header.value(12, component=1)
+
+    @property
+    def processing_id(self) -> str:
+        """MSH-11.1."""
+        return self.header.value(11, component=1)
+
+    @property
+    def timestamp(self) -> str:
+        """MSH-7 as written, e.g. ``20251121070500+0100``."""
+        return self.header.value(7, component=1)
+
+    @property
+    def charset_name(self) -> str:
+        """MSH-18, first repetition."""
+        return self.header.value(18, component=1)
+
+    @property
+    def sending_application(self) -> str:
+        """MSH-3: the namespace, else the universal ID."""
+        return self._party(3)
+
+    @property
+    def sending_facility(self) -> str:
+        """MSH-4: the namespace, else the universal ID."""
+        return self._party(4)
+
+    @property
+    def receiving_application(self) -> str:
+        """MSH-5: the namespace, else the universal ID."""
+        return self._party(5)
+
+    @property
+    def receiving_facility(self) -> str:
+        """MSH-6: the namespace, else the universal ID."""
+        return self._party(6)
+
+    def _party(self, n: int) -> str:
+        return self.header.value(n, component=1) or self.header.value(n, component=2)
+
+
+def _delimiters(text: str) -> Separators:
+    field = text[3:4]
+    if text[:3] != "MSH" or not field or field.isalnum() or field.isspace() or not field.isprintable():
+        hint = (
+            "send one message per frame, without FHS or BHS"
+            if text[:3] in HEADERS
+            else "begin the message with MSH|^~\\&|"
+        )
+        raise _refused("there is no readable MSH segment", "H001", hint, "MSH^1")
+    end = re.compile(r"[\r\n" + re.escape(field) + "]").search(text, 4)
+    return read_separators(field, text[4 : end.start() if end else len(text)])
+
+
+def _lines(text: str, field: str) -> list[str]:
+    """Split into segments. Where CR ends them, a lone LF ends one only when a segment follows, else it is text."""
+    if "\n" not in text:
+        return text.split("\r")
+    text = text.replace("\r\n", "\r")
+    if "\n" not in text:
+        return text.split("\r")
+    if "\r" not in text:
+        return text.split("\n")
+    return re.split(r"\r|\n+(?=[A-Z][A-Z0-9]{2}" + re.escape(field) + ")", text)
+
+
+def _refused(what: str, code: str, hint: str, location: str) -> BrokerError:
+    return BrokerError(what, code=code, hint=hint, ack="AR", hl7_code="100", location=location)
