@@ -12,7 +12,10 @@ DeliveryState = Literal["available", "executing", "retryable", "delivered", "can
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMessage:
-    """A received HL7 message with its answer. *key* is that of a repeat (policies 1.3), empty when none may be made."""
+    """A received HL7 message with its answer. *key* is that of a repeat (policies 1.3), empty when none may be made.
+
+    *problem_key* is the same for the same refusal of the same kind of message: one problem with a *count* (policies 1.2).
+    """
 
     id: str
     key: str
@@ -31,6 +34,18 @@ class StoredMessage:
     warnings: tuple[str, ...] = ()
     order_ids: tuple[str, ...] = ()
     count: int = 1
+    problem_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawDataSet:
+    """The data set of an N-CREATE or N-SET of the MPPS *uid* as it came, without its file meta information."""
+
+    uid: str
+    kind: Literal["create", "set"]
+    at: datetime
+    transfer_syntax: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
