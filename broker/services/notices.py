@@ -1,0 +1,245 @@
+"""Telling others: which destinations hear of an event, and the couriers that carry the outbox to them.
+
+A courier carries one destination. Rows of one lane (an order, a patient) leave in order; a receiver that is down stops
+nobody but its own courier (policies 8.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Literal, Protocol, TypeVar
+
+import structlog
+
+from broker.domain.events import PUBLIC, Event
+from broker.domain.records import Delivery, backoff
+from broker.ports import Changes, Clock, Held, Ids, Job, Writer
+
+log = structlog.get_logger()
+
+R = TypeVar("R")
+
+REFUSALS_ALLOWED = 3
+BATCH = 64
+IDLE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What one destination wants to hear: event types or globs; *needs_order*: only what has an accession number."""
+
+    destination: str
+    events: tuple[str, ...]
+    needs_order: bool
+
+    def wants(self, event: Event) -> bool:
+        """Say whether a notice of *event* goes to this destination."""
+        if event.type not in PUBLIC:
+            return False
+        if self.needs_order and not event.facts.get("order", {}).get("accession"):
+            return False
+        heard = "study.available" if event.type == "study.extended" and self.needs_order else event.type
+        return any(fnmatchcase(event.type, pattern) or fnmatchcase(heard, pattern) for pattern in self.events)
+
+
+class Outbox:
+    """Writes notices with their cause and wakes the couriers once they are on disk; runs jobs for everybody (Writer)."""
+
+    def __init__(self, subscriptions: Sequence[Subscription], ids: Ids) -> None:
+        self._subscriptions = tuple(subscriptions)
+        self._ids = ids
+        self._wakers: dict[str, asyncio.Event] = {}
+        self._writer: Writer | None = None
+
+    def attach(self, writer: Writer) -> None:
+        """Use *writer* for all jobs."""
+        self._writer = writer
+
+    def fan_out(self, event: Event) -> tuple[Delivery, ...]:
+        """Give the outbox rows of *event*: one for each destination that wants it."""
+        lane = f"order {event.order_id}" if event.order_id else f"study {event.study_uid}"
+        if event.type.startswith("patient.") or lane == "study ":
+            lane = f"patient {event.patient_ref}"
+        return tuple(
+            self._row(subscription.destination, event, lane)
+            for subscription in self._subscriptions
+            if subscription.wants(event)
+        )
+
+    def _row(self, destination: str, event: Event, lane: str) -> Delivery:
+        id = self._ids()
+        return Delivery(
+            id=id,
+            destination=destination,
+            event_id=event.id,
+            event_type=event.type,
+            order_id=event.order_id,
+            study_uid=event.study_uid,
+            lane=lane,
+            control_id=id[-20:],
+            not_before=event.at,
+            created_at=event.at,
+            updated_at=event.at,
+        )
+
+    async def run(self, job: Job[R]) -> R:
+        """Run *job*, then wake the couriers."""
+        assert self._writer is not None
+        result = await self._writer.run(job)
+        self.wake()
+        return result
+
+    def waker(self, destination: str) -> asyncio.Event:
+        """Give the event that a courier of *destination* waits for."""
+        return self._wakers.setdefault(destination, asyncio.Event())
+
+    def wake(self, destination: str | None = None) -> None:
+        """Wake the courier of *destination*, or all."""
+        for name, waker in self._wakers.items():
+            if destination in (None, name):
+                waker.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one attempt. *down*: nobody answered, so the whole destination waits."""
+
+    kind: Literal["delivered", "retry", "refused", "dead", "down"]
+    text: str = ""
+
+
+class Carrier(Protocol):
+    """Speaks one destination's protocol."""
+
+    async def carry(self, delivery: Delivery, event: Event) -> Outcome:
+        """Make one attempt; every wait has a deadline; never raises for what a receiver does."""
+
+
+class DueReader(Protocol):
+    """The part of the store that a courier reads."""
+
+    async def due(self, destination: str, now: datetime, limit: int) -> Sequence[tuple[Delivery, Event | None]]:
+        """Give the rows that may leave now: the first unfinished row of each lane."""
+
+    async def next_due_at(self, destination: str) -> datetime | None:
+        """Tell when the next row may leave."""
+
+
+@dataclass(slots=True)
+class Health:
+    """How a destination is: shown on the page and in /readyz."""
+
+    is_up: bool | None = None
+    error: str = ""
+    failures: int = 0
+
+
+class Courier:
+    """Carries the outbox rows of one destination, for ever."""
+
+    def __init__(
+        self,
+        destination: str,
+        carrier: Carrier,
+        reader: DueReader,
+        outbox: Outbox,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self.destination = destination
+        self.health = Health()
+        self._carrier = carrier
+        self._reader = reader
+        self._outbox = outbox
+        self._clock = clock
+        self._ids = ids
+        self._waker = outbox.waker(destination)
+
+    async def run(self) -> None:
+        """Carry what is due, wait for more."""
+        while True:
+            self._waker.clear()
+            rows = await self._reader.due(self.destination, self._clock(), BATCH)
+            for delivery, event in rows:
+                if event is not None and not await self._attempt(delivery, event):
+                    await asyncio.sleep(backoff(self.health.failures).total_seconds())
+                    break
+            if not rows:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        due_at = await self._reader.next_due_at(self.destination)
+        seconds = IDLE_SECONDS if due_at is None else max(0.01, (due_at - self._clock()).total_seconds())
+        try:
+            await asyncio.wait_for(self._waker.wait(), min(seconds, IDLE_SECONDS))
+        except TimeoutError:
+            return
+
+    async def _attempt(self, delivery: Delivery, event: Event) -> bool:
+        """Make one attempt and keep what became of it; False when the destination is down."""
+        outcome = await self._carrier.carry(delivery, event)
+        is_up = outcome.kind != "down"
+        if is_up != self.health.is_up:
+            log.info(
+                "destination.up" if is_up else "destination.down", destination=self.destination, error=outcome.text
+            )
+        self.health.is_up = is_up
+        self.health.error = "" if outcome.kind == "delivered" else outcome.text
+        self.health.failures = 0 if is_up else self.health.failures + 1
+        now = self._clock()
+        after = settle(delivery, outcome, now)
+        await self._outbox.run(settlement(delivery, after, event, now, self._ids))
+        return is_up
+
+
+def settle(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
+    """Give the row after one attempt (policies 8.1): AE three times, then dead; a final refusal at once."""
+    attempts = delivery.attempts + 1
+    changed = replace(delivery, attempts=attempts, updated_at=now, error=outcome.text)
+    match outcome.kind:
+        case "delivered":
+            return replace(changed, state="delivered", error="")
+        case "dead":
+            return replace(changed, state="dead")
+        case "refused":
+            refusals = delivery.refusals + 1
+            if refusals >= REFUSALS_ALLOWED:
+                return replace(changed, state="dead", refusals=refusals)
+            return replace(changed, state="retryable", refusals=refusals, not_before=now + backoff(refusals))
+        case "down":
+            return replace(changed, state="retryable", not_before=now)
+        case "retry":
+            return replace(changed, state="retryable", not_before=now + backoff(attempts))
+
+
+def settlement(before: Delivery, after: Delivery, event: Event, now: datetime, ids: Ids) -> Job[None]:
+    """Make the job that keeps *after*, unless somebody cancelled the row meanwhile."""
+
+    def decide(held: Held) -> Changes[None]:
+        stored = held.find(Delivery, "id", before.id)
+        if stored and stored[0].state in ("cancelled", "delivered"):
+            return Changes(result=None)
+        events = ()
+        if after.state == "dead" and event.type != "delivery.dead":
+            events = (_dead(after, event, now, ids()),)
+        return Changes(save=(after,), events=events, result=None)
+
+    return Job(keys=((Delivery, ("id", before.id)),), decide=decide)
+
+
+def _dead(delivery: Delivery, event: Event, now: datetime, id: str) -> Event:
+    text = f"{event.type} for {delivery.destination} set aside after {delivery.attempts} attempts: {delivery.error}"
+    return replace(
+        event,
+        id=id,
+        type="delivery.dead",
+        at=now,
+        text=text,
+        is_alarm=True,
+        facts={**event.facts, "delivery": {"id": delivery.id, "destination": delivery.destination}},
+        ref={"delivery": delivery.id},
+    )

@@ -1,0 +1,218 @@
+"""One request against the order book, inside the writing transaction: which order it means, what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+
+from broker.domain.booking import (
+    Decision,
+    OrderRequest,
+    PatientRequest,
+    Remark,
+    book_cancelled,
+    decide,
+    is_same_patient,
+    update_patient,
+)
+from broker.domain.events import Event
+from broker.domain.facts import snapshot
+from broker.domain.order import Order, Patient
+from broker.domain.records import Tombstone
+from broker.errors import BrokerError
+from broker.ports import Held, Ids
+
+TOMBSTONE_LASTS = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a request comes from: shown in the timeline. *text* like ``ORM^O01 NW from HIS``."""
+
+    text: str
+    now: datetime
+    zone: tzinfo
+    ref: Mapping[str, str]
+
+
+class Draft:
+    """The rows of a job as its own earlier requests have left them."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self.orders: dict[str, Order] = {}
+        self.patients: dict[str, Patient] = {}
+        self.tombstones: list[Tombstone] = []
+        self.used_tombstones: list[Tombstone] = []
+        self.events: list[Event] = []
+
+    def find_orders(self, *key: str) -> tuple[Order, ...]:
+        """Find orders under *key* (see ports.Held), this job's own changes included."""
+        found = {order.id: self.orders.get(order.id, order) for order in self._held.find(Order, *key)}
+        for order in self.orders.values():
+            if key in order.numbers or key == ("accession", order.accession):
+                found[order.id] = order
+        return tuple(found.values())
+
+    def find_patient(self, request: PatientRequest) -> Patient | None:
+        """Find the patient by number and issuer."""
+        for patient in self.patients.values():
+            if (patient.patient_id, patient.issuer) == (request.patient_id, request.issuer):
+                return patient
+        return next(iter(self._held.find(Patient, "identity", request.patient_id, request.issuer)), None)
+
+    def get_patient(self, ref: str) -> Patient:
+        """Give the patient with our reference *ref*."""
+        return self.patients.get(ref) or self._held.find(Patient, "ref", ref)[0]
+
+    def find_tombstones(self, request: OrderRequest, now: datetime) -> list[Tombstone]:
+        """Find cancels that came before their order."""
+        keys = request_numbers(request)
+        found = [t for key in keys for t in self._held.find(Tombstone, *key)]
+        return [t for t in found if t.expires_at > now and t not in self.used_tombstones]
+
+
+def request_numbers(request: OrderRequest) -> list[tuple[str, str, str, str]]:
+    """List the keys by which later messages may name the order: (kind, facility, namespace, number)."""
+    keys = []
+    for kind, number in (("filler", request.filler), ("placer", request.placer)):
+        if number is not None and number.number:
+            keys.append((kind, request.facility, number.namespace, number.number))
+    if request.accession:
+        keys.append(("accession", request.facility, request.accession_issuer, request.accession))
+    return keys
+
+
+def apply_request(draft: Draft, request: OrderRequest, source: Source, ids: Ids, is_one_of_many: bool) -> str:
+    """Apply *request* to the order that it means and note the events; give the order's id, or ``""`` when there is none.
+
+    Raises BrokerError (AE 205) when the message names another patient than the order's.
+    """
+    order = find_order(draft, request, is_one_of_many)
+    if order is None and request.action not in ("create", "update"):
+        _bury(draft, request, source)
+        return ""
+    patient = _patient(draft, order, request, source, ids)
+    new = Order(
+        id=ids(),
+        facility=request.facility,
+        patient_ref=patient.ref,
+        created_at=source.now,
+        updated_at=source.now,
+    )
+    tombstones = draft.find_tombstones(request, source.now) if order is None else []
+    if tombstones:
+        draft.used_tombstones.extend(tombstones)
+        decision = book_cancelled(request, new, source.now)
+    else:
+        decision = decide(order, request, new, source.now)
+    draft.orders[decision.order.id] = decision.order
+    _note(draft, decision, patient, source, ids)
+    return decision.order.id
+
+
+def find_order(draft: Draft, request: OrderRequest, is_one_of_many: bool) -> Order | None:
+    """Find the order by filler number, then placer number, then accession with the same patient (policies 3.1).
+
+    Where one message holds several orders under one number, the accession number tells them apart.
+    """
+    for key in request_numbers(request)[:2]:
+        if key[0] == "accession":
+            break
+        for order in draft.find_orders(*key):
+            is_other = request.accession and order.accession and request.accession != order.accession
+            if not (is_one_of_many and is_other):
+                return order
+    if not request.accession:
+        return None
+    for order in draft.find_orders("accession", request.accession):
+        issuers = {order.accession_issuer, request.accession_issuer} - {""}
+        if len(issuers) > 1:
+            continue
+        if request.patient is None and order.facility == request.facility:
+            return order
+        if request.patient is not None and is_same_patient(draft.get_patient(order.patient_ref), request.patient):
+            return order
+    return None
+
+
+def _patient(draft: Draft, order: Order | None, request: OrderRequest, source: Source, ids: Ids) -> Patient:
+    if order is not None:
+        patient = draft.get_patient(order.patient_ref)
+        if request.patient is None:
+            return patient
+        if not is_same_patient(patient, request.patient):
+            raise BrokerError(
+                "the message names another patient than the order has",
+                code="R205",
+                hint="check PID-3 and the order number; a merge of the two patients must come first",
+                hl7_code="205",
+                location="PID^1^3",
+            )
+    elif request.patient is None:
+        raise BrokerError(
+            "a new order needs a patient",
+            code="R101",
+            hint="fill PID-3 with the patient's number",
+            hl7_code="101",
+            location="PID^1^3",
+        )
+    else:
+        found = draft.find_patient(request.patient)
+        patient = found or Patient(ref=ids(), patient_id=request.patient.patient_id, issuer=request.patient.issuer)
+    changed = update_patient(patient, request.patient)
+    if changed == patient and patient.attributes:
+        return patient
+    draft.patients[changed.ref] = changed
+    if patient.attributes and changed.identity != patient.identity:
+        facts = snapshot(source.now.astimezone(source.zone), patient=changed)
+        draft.events.append(
+            Event(
+                id=ids(),
+                type="patient.updated",
+                at=source.now,
+                text=f"patient updated: {source.text}",
+                patient_ref=changed.ref,
+                order_id=order.id if order else "",
+                subject=order.accession if order else "",
+                facts=facts,
+                ref=source.ref,
+            )
+        )
+    return changed if changed.attributes else patient
+
+
+def _bury(draft: Draft, request: OrderRequest, source: Source) -> None:
+    """Keep the cancel of an unknown order for a day, so that a late new order does not bring it to life."""
+    if request.action != "cancel":
+        return
+    expires_at = source.now + TOMBSTONE_LASTS
+    for kind, facility, namespace, number in request_numbers(request):
+        draft.tombstones.append(
+            Tombstone(kind=kind, facility=facility, namespace=namespace, number=number, expires_at=expires_at)  # type: ignore[arg-type]
+        )
+
+
+def _note(draft: Draft, decision: Decision, patient: Patient, source: Source, ids: Ids) -> None:
+    order = decision.order
+    local = source.now.astimezone(source.zone)
+    for remark in decision.remarks:
+        draft.events.append(
+            Event(
+                id=ids(),
+                type=remark.type,
+                at=source.now,
+                text=_line(remark, source),
+                order_id=order.id,
+                patient_ref=patient.ref,
+                subject=order.accession or next((p.study_uid for p in order.procedures), ""),
+                is_alarm=remark.is_alarm,
+                facts=snapshot(local, order=order, patient=patient),
+                ref=source.ref,
+            )
+        )
+
+
+def _line(remark: Remark, source: Source) -> str:
+    return f"{source.text}: {remark.text}"
