@@ -17,35 +17,34 @@ _LEADING = "\ufeff\x00\x0b \t\r\n"
 
 
 class Segment:
-    """One segment. Fields, repetitions, components and subcomponents count from 1; what is absent is ``''``."""
+    """One segment; *text* is the whole as written, *index* its place in the message from 0.
 
-    __slots__ = ("_fields", "_repetitions", "_text", "codec", "index", "name", "separators")
+    Fields, repetitions, components and subcomponents count from 1; what is absent is ``''``.
+    """
+
+    __slots__ = ("_fields", "_repetitions", "codec", "index", "name", "separators", "text")
 
     def __init__(self, text: str, index: int, separators: Separators, codec: str) -> None:
         self.name = text[:3] if text[3:4] == separators.field else text.partition(separators.field)[0].strip()
         self.index = index
         self.separators = separators
         self.codec = codec
-        self._text = text
+        self.text = text
         self._fields: list[str] | None = None
-        self._repetitions: dict[int, list[str]] = {}
+        self._repetitions: dict[int, list[str]] | None = None
 
     def __repr__(self) -> str:
         return f"Segment({self.name!r}, index={self.index})"
 
     @property
-    def text(self) -> str:
-        """The segment as it was written, without its line end."""
-        return self._text
-
-    def __len__(self) -> int:
-        """Tell the number of the last field."""
+    def last_field(self) -> int:
+        """The number of the last field that is written."""
         return len(self._split()) - 1
 
     def _split(self) -> list[str]:
         fields = self._fields
         if fields is None:
-            fields = self._text.split(self.separators.field)
+            fields = self.text.split(self.separators.field)
             if self.name in HEADERS:
                 fields.insert(1, self.separators.field)
             self._fields = fields
@@ -64,10 +63,11 @@ class Segment:
         mark = self.separators.repetition
         if not mark or mark not in raw or self._is_delimiters(n):
             return [raw]
-        found = self._repetitions.get(n)
-        if found is None:
-            found = self._repetitions[n] = raw.split(mark)
-        return found
+        if self._repetitions is None:
+            self._repetitions = {}
+        if n not in self._repetitions:
+            self._repetitions[n] = raw.split(mark)
+        return self._repetitions[n]
 
     def components(self, n: int, repetition: int = 1) -> list[str]:
         """Give the components of one repetition as they were written; an absent one has none."""
@@ -84,7 +84,8 @@ class Segment:
         field without components is the field. Subcomponent 0 is the whole component when it has no subcomponents, else
         its first one: that is where older senders have the whole (family name of XPN.1).
         """
-        raw = self.raw(n)
+        fields = self._fields or self._split()
+        raw = fields[n] if 0 < n < len(fields) else ""
         if not raw or (n < 3 and self.name in HEADERS):
             return raw
         separators = self.separators
@@ -92,15 +93,16 @@ class Segment:
             raw = self._repetition(n, repetition)
         if component:
             raw = _piece(raw, separators.component, component)
-            raw = _piece(raw, separators.subcomponent, subcomponent or 1)
-        elif separators.component and separators.component in raw:
+            if subcomponent or separators.subcomponent in raw:
+                raw = _piece(raw, separators.subcomponent, subcomponent or 1)
+        elif separators.component in raw and separators.component:
             return raw
         return unescape(raw, separators, self.codec) if separators.escape in raw else raw
 
     def _repetition(self, n: int, repetition: int) -> str:
-        raw = self.raw(n)
-        if not raw or (repetition == 1 and self.separators.repetition not in raw):
-            return raw
+        if repetition == 1 and not self._is_delimiters(n):
+            mark = self.separators.repetition
+            return self.raw(n).partition(mark)[0] if mark else self.raw(n)
         found = self.repetitions(n)
         return found[repetition - 1] if 0 < repetition <= len(found) else ""
 
@@ -111,8 +113,6 @@ class Segment:
 def _piece(raw: str, mark: str, n: int) -> str:
     if not mark or mark not in raw:
         return raw if n == 1 else ""
-    if n == 1:
-        return raw[: raw.index(mark)]
     pieces = raw.split(mark, n)
     return pieces[n - 1] if 0 < n <= len(pieces) else ""
 
@@ -127,7 +127,9 @@ class Message:
         self.separators = separators
         self.codec = codec
         self.header = segments[0]
-        self._by_name: dict[str, list[Segment]] | None = None
+        self._by_name: dict[str, list[Segment]] = {}
+        for segment in segments:
+            self._by_name.setdefault(segment.name, []).append(segment)
 
     @classmethod
     def parse(cls, text: str, codec: str = "utf-8") -> Message:
@@ -151,15 +153,11 @@ class Message:
 
     def named(self, name: str) -> list[Segment]:
         """Give the segments called *name*, in order. Not to be changed."""
-        if self._by_name is None:
-            self._by_name = {}
-            for segment in self.segments:
-                self._by_name.setdefault(segment.name, []).append(segment)
         return self._by_name.get(name, [])
 
     def first(self, name: str) -> Segment | None:
         """Give the first segment called *name*."""
-        found = self.named(name)
+        found = self._by_name.get(name)
         return found[0] if found else None
 
     def value(self, path: str) -> str:
@@ -240,8 +238,8 @@ def _delimiters(text: str) -> Separators:
             else "begin the message with MSH|^~\\&|"
         )
         raise _refused("there is no readable MSH segment", "H001", hint, "MSH^1")
-    end = re.compile(r"[\r\n" + re.escape(field) + "]").search(text, 4)
-    return read_separators(field, text[4 : end.start() if end else len(text)])
+    encoding = text[4:64].partition(field)[0]
+    return read_separators(field, encoding.partition("\r")[0].partition("\n")[0])
 
 
 def _lines(text: str, field: str) -> list[str]:
