@@ -105,5 +105,5 @@ class Framer:
         payload = bytes(self._body)
         cut = payload.rfind(VT + b"MSH")
         if cut > 0:
-            found.append(Noise(size=cut, sample=payload[:32]))
+            found.append(Noise(size=cut, sample=payload[: min(cut, 32)]))
         found.append(Frame(payload=payload[cut + 1 :]))

@@ -1,5 +1,7 @@
 """Chunks never matter."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +14,7 @@ STREAMS = st.text("\x0b\x1c\rMSHx", max_size=120).map(str.encode)
 def _frames(stream: bytes, cuts: list[int], max_message: int) -> list[Received]:
     framer = Framer(max_message)
     places = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    chunks = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    chunks = [stream[a:b] for a, b in pairwise(places)]
     events = [event for chunk in chunks for event in framer.feed(chunk)]
     return [event if isinstance(event, Frame) else TooLarge(head=b"") for event in events if not _is_noise(event)]
 
