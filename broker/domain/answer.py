@@ -1,0 +1,61 @@
+"""What a worklist query is answered with: the keys that were asked for (PS3.4 K.2.2.1.2; policy: worklist 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker.domain.order import Item
+from broker.domain.query import STATION, STATUS, STEPS, Query
+from broker.domain.worklist import Caller, WorklistEntry
+
+STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
+"""SOP Class UID (retired) by which a Referenced Study Sequence names a requested procedure's study."""
+
+_OTHER_IDS = ("OtherPatientIDsSequence", "OtherPatientIDs")
+
+
+def answer_item(entry: WorklistEntry, query: Query, caller: Caller) -> Item:
+    """Make the answer of *entry* to *query*: each requested key, empty when nothing is known of it.
+
+    A zero-length sequence or an empty item asks for whole items. An unassigned step is answered with the AE title that
+    the query names, else the caller's. A patient found by an ID of old comes with Other Patient IDs. The Specific
+    Character Set is left to whoever encodes it.
+    """
+    answer = _chosen(query.identifier, _whole(entry, query, caller))
+    if query.patient and not query.patient.is_current(entry.item):
+        answer |= {keyword: entry.item[keyword] for keyword in _OTHER_IDS if keyword in entry.item}
+    return answer
+
+
+def _whole(entry: WorklistEntry, query: Query, caller: Caller) -> Item:
+    step = {
+        **entry.step,
+        STATION: list(entry.stations) or query.station(caller),
+        STATUS: entry.wire_status,
+    }
+    return {**entry.item, STEPS: [step], "ReferencedStudySequence": _referenced_study(entry.item)}
+
+
+def _referenced_study(item: Item) -> list[Item]:
+    """Name the study that Study Instance UID names: both must agree."""
+    study_uid = item.get("StudyInstanceUID")
+    if not study_uid:
+        return []
+    return [{"ReferencedSOPClassUID": STUDY_MANAGEMENT, "ReferencedSOPInstanceUID": study_uid}]
+
+
+def _chosen(asked: Item, known: Item) -> dict[str, Any]:
+    return {
+        keyword: _value(wanted, known.get(keyword, ""))
+        for keyword, wanted in asked.items()
+        if keyword != "SpecificCharacterSet"
+    }
+
+
+def _value(wanted: Any, value: Any) -> Any:
+    is_sequence = isinstance(value, list) and value and isinstance(value[0], Mapping)
+    inner = wanted[0] if wanted and isinstance(wanted, list) else None
+    if not is_sequence or not inner or not isinstance(inner, Mapping):
+        return value
+    return [_chosen(inner, one) for one in value]

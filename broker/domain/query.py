@@ -1,0 +1,229 @@
+"""A C-FIND identifier of the Modality Worklist as a value: which entries match it, and what SQL may leave out before.
+
+Case and accents count in everything but persons' names (PS3.4 C.2.2.2.1), only that codes (CS) have no lower case.
+A key with nothing but ``*`` asks for everything, as an empty one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from broker.domain.moments import Dates, Moments, Times, combine, read_dates, read_times
+from broker.domain.order import Item
+from broker.domain.patient_key import PatientKey
+from broker.domain.patterns import (
+    Names,
+    OneOf,
+    Pattern,
+    Wild,
+    has_wildcard,
+    holds,
+    read_names,
+    read_numbers,
+    read_texts,
+)
+from broker.domain.worklist import Caller, WorklistEntry
+from broker.domain.worklist_keys import NESTED_KEYS, REQUEST_KEYS, STEP_KEYS, Kind
+from broker.errors import BrokerError
+
+STEPS = "ScheduledProcedureStepSequence"
+STATION = "ScheduledStationAETitle"
+STATUS = "ScheduledProcedureStepStatus"
+START_DATE = "ScheduledProcedureStepStartDate"
+START_TIME = "ScheduledProcedureStepStartTime"
+
+_MAX_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """What a store can leave out beforehand: entries outside are no match, entries inside may be.
+
+    Tuples name exact values, any of them; an empty tuple or text asks for nothing. *patient_ids* are of today or of
+    old; *stations* match unassigned steps too; *start_from* and *start_to* are included, YYYYMMDDHHMMSS;
+    *name_prefix* begins ``text.name_key`` of the patient's name.
+    """
+
+    patient_ids: tuple[str, ...] = ()
+    accessions: tuple[str, ...] = ()
+    step_ids: tuple[str, ...] = ()
+    procedure_ids: tuple[str, ...] = ()
+    study_uids: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    stations: tuple[str, ...] = ()
+    start_from: str = ""
+    start_to: str = ""
+    name_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """An identifier, read: what its keys ask for, by keyword. Make one with `read_query`.
+
+    *request* holds the keys beside the Scheduled Procedure Step Sequence, *step* those in it; the patient's ID, the
+    stations, the status and the start are looked at by rules of their own.
+    """
+
+    identifier: Item
+    patient: PatientKey | None = None
+    request: Mapping[str, Pattern]
+    stations: OneOf | Wild | None = None
+    status: Pattern | None = None
+    start: tuple[Dates | Times | Moments, ...] = ()
+    step: Mapping[str, Pattern]
+
+    def matches(self, entry: WorklistEntry, caller: Caller) -> bool:
+        """Say whether *entry* is an answer when *caller* asks; whether it is listed at all, `worklist.visible` says."""
+        return next(self.misses(entry, caller), None) is None
+
+    def misses(self, entry: WorklistEntry, caller: Caller) -> Iterator[str]:
+        """Name, by keyword, each key that keeps *entry* from being an answer."""
+        if self.patient and not self.patient.accepts(entry.item):
+            yield "PatientID"
+        if not self._is_for(entry, caller):
+            yield STATION
+        if self.start and not (entry.start and all(pattern.starts(entry.start) for pattern in self.start)):
+            yield START_DATE
+        if self.status and not self.status.accepts(entry.wire_status):
+            yield STATUS
+        yield from _unmet(self.request, entry.item)
+        yield from _unmet(self.step, entry.step)
+
+    def station(self, caller: Caller) -> str:
+        """Give the AE title that an unassigned step is answered with: the queried one, else the caller's."""
+        if self.stations is None or self.stations.accepts(caller.ae):
+            return caller.ae
+        exact = self.stations.values if isinstance(self.stations, OneOf) else ()
+        return min(exact, default=caller.ae)
+
+    def criteria(self) -> Criteria:
+        """Tell what a store can select by: all that matches is among what that gives."""
+        start_from, start_to = _bounds(self.start)
+        return Criteria(
+            patient_ids=_exact(self.patient and self.patient.ids),
+            accessions=_exact(self.request.get("AccessionNumber")),
+            step_ids=_exact(self.step.get("ScheduledProcedureStepID")),
+            procedure_ids=_exact(self.request.get("RequestedProcedureID")),
+            study_uids=_exact(self.request.get("StudyInstanceUID")),
+            modalities=_exact(self.step.get("Modality")),
+            stations=_exact(self.stations),
+            start_from=start_from,
+            start_to=start_to,
+            name_prefix=_prefix(self.request.get("PatientName")),
+        )
+
+    def _is_for(self, entry: WorklistEntry, caller: Caller) -> bool:
+        """An assigned step: as asked. An unassigned one: for any scanner of its modality (policy: mapping 4)."""
+        if entry.stations:
+            return self.stations is None or holds(self.stations, entry.stations)
+        return entry.modality != "" and caller.fits(self.station(caller), entry.modality)
+
+
+def read_query(identifier: Item) -> Query:
+    """Read an *identifier* by DICOM keyword; raise BrokerError Q002 (with *location*) for a key that cannot be read.
+
+    Keys that the worklist does not know, and a second item in a sequence, ask for nothing.
+    """
+    request = _read_keys(identifier, REQUEST_KEYS, 0)
+    request.pop(STEPS, None)
+    step = _read_keys(_first(identifier.get(STEPS)), STEP_KEYS, 0)
+    patient_id = request.pop("PatientID", None)
+    return Query(
+        identifier=identifier,
+        patient=PatientKey(patient_id, request.pop("IssuerOfPatientID", None)) if patient_id else None,
+        stations=step.pop(STATION, None),  # type: ignore[arg-type]
+        status=step.pop(STATUS, None),
+        start=_start(step.pop(START_DATE, None), step.pop(START_TIME, None)),  # type: ignore[arg-type]
+        request=request,
+        step=step,
+    )
+
+
+def station_query(ae: str) -> Query:
+    """Make the query that a scanner usually asks: all that is scheduled for its own AE title."""
+    return read_query({STEPS: [{STATION: ae}]})
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """Sequence matching: one item has what every key asks for (PS3.4 C.2.2.2.6)."""
+
+    keys: Mapping[str, Pattern]
+
+    def accepts(self, item: Item) -> bool:
+        return next(_unmet(self.keys, item), None) is None
+
+
+_READERS: Mapping[Kind, Callable[[Sequence[str]], Pattern]] = {
+    "text": read_texts,
+    "code": lambda values: read_texts([value.upper() for value in values]),
+    "uid": lambda values: OneOf(frozenset(values)),
+    "name": read_names,
+    "number": read_numbers,
+    "date": read_dates,
+    "time": read_times,
+}
+
+
+def _read_keys(identifier: Item, kinds: Mapping[str, Kind], depth: int) -> dict[str, Pattern]:
+    patterns: dict[str, Pattern] = {}
+    for keyword, asked in identifier.items():
+        kind = kinds.get(keyword)
+        if kind == "sequence":
+            nested = _read_keys(_first(asked), NESTED_KEYS, depth + 1) if depth < _MAX_DEPTH else {}
+            if nested:
+                patterns[keyword] = _Items(nested)
+        elif kind and (values := _asked(asked)):
+            patterns[keyword] = _read_key(keyword, kind, values)
+    return patterns
+
+
+def _read_key(keyword: str, kind: Kind, values: Sequence[str]) -> Pattern:
+    try:
+        return _READERS[kind](values)
+    except BrokerError as error:
+        error.location = keyword
+        raise
+
+
+def _first(sequence: Any) -> Item:
+    return sequence[0] if sequence and not isinstance(sequence, str) else {}
+
+
+def _asked(asked: Any) -> list[str]:
+    """Give the values of a key that ask for something: none when one of them (``*``, ``^``) asks for everything."""
+    values = [value for one in ([asked] if isinstance(asked, str) else asked) if (value := one.strip())]
+    return values if all(value.strip("*^=") for value in values) else []
+
+
+def _unmet(patterns: Mapping[str, Pattern], item: Item) -> Iterator[str]:
+    for keyword, pattern in patterns.items():
+        if not holds(pattern, item.get(keyword)):
+            yield keyword
+
+
+def _start(dates: Dates | None, times: Times | None) -> tuple[Dates | Times | Moments, ...]:
+    both = combine(dates, times) if dates and times else None
+    return (both,) if both else tuple(key for key in (dates, times) if key)
+
+
+def _bounds(start: tuple[Dates | Times | Moments, ...]) -> tuple[str, str]:
+    for pattern in start:
+        if not isinstance(pattern, Times):
+            return pattern.bounds()
+    return "", ""
+
+
+def _exact(pattern: Pattern | None) -> tuple[str, ...]:
+    return tuple(sorted(pattern.values)) if isinstance(pattern, OneOf) else ()
+
+
+def _prefix(pattern: Pattern | None) -> str:
+    """Give what the folded name begins with, when a single Latin name is asked for (others may be any group)."""
+    if not isinstance(pattern, Names) or len(pattern.names) != 1 or not pattern.names[0][0].isascii():
+        return ""
+    asked = pattern.names[0][0]
+    literal = asked.split("*", 1)[0].split("?", 1)[0]
+    return literal.rstrip("^") if has_wildcard(asked) else asked
