@@ -10,22 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from broker.domain.order import Identity, Item, Patient
+from broker.domain.text import fold
 
 Answer = bool | None
 
-_CYRILLIC = dict(
-    zip(
-        "абвгдезиклмнопрстуфхцчшщъыьэюяіїєґђјљњћџ",
-        "a b v g d e zh z i k l m n o p r s t u f kh ts ch sh shch ˈ y ˈ e yu ya i i ye g dj j lj nj c dz".split(),
-        strict=False,
-    )
-)
-_GREEK = dict(
-    zip("αβγδεζηθικλμνξοπρσςτυφχψω", "a b g d e z i th i k l m n x o p r s s t y f ch ps o".split(), strict=True)
-)
-_LETTERS = str.maketrans(
-    _CYRILLIC | _GREEK | {"ˈ": "", "æ": "ae", "ø": "oe", "œ": "oe", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i"}
-)
 _VOWELS = (("ae", "a"), ("oe", "o"), ("ue", "u"), ("aa", "a"))
 
 
@@ -89,7 +77,7 @@ def is_other_issuer(one: str, other: str) -> bool:
 
 def same_name(one: str, other: str) -> Answer:
     """Compare two names (PN): family and given name decide; any two groups that are equal suffice (PS3.5 6.2.1)."""
-    groups = [[tuple(fold(part) for part in group.split("^")) for group in name.split("=")] for name in (one, other)]
+    groups = [[tuple(bare(part) for part in group.split("^")) for group in name.split("=")] for name in (one, other)]
     return _any(_same_group(a, b) for a in groups[0] for b in groups[1])
 
 
@@ -105,11 +93,9 @@ def same_sex(one: str, other: str) -> Answer:
     return None if first not in ("F", "M") or second not in ("F", "M") else first == second
 
 
-def fold(name: str) -> str:
-    """Reduce a part of a name to what all its spellings share: no case, accents, punctuation; ü = ue = u, ß = ss."""
-    plain = unicodedata.normalize("NFKD", name.casefold())
-    plain = "".join(letter for letter in plain if not "\u0300" <= letter <= "\u036f").translate(_LETTERS)
-    plain = "".join(letter for letter in plain if unicodedata.category(letter)[0] in "LNM")
+def bare(name: str) -> str:
+    """Reduce a part of a name to what its spellings share: no case, accents, punctuation; ü = ue = u, ß = ss."""
+    plain = "".join(letter for letter in fold(name) if unicodedata.category(letter)[0] in "LNM")
     for written, short in _VOWELS:
         plain = plain.replace(written, short)
     return plain
@@ -130,18 +116,24 @@ def items(item: Item, keyword: str) -> tuple[Item, ...]:
 
 
 def _same_group(one: tuple[str, ...], other: tuple[str, ...]) -> Answer:
-    if not any(one) or not any(other):
-        return None
     if "".join(one).isascii() != "".join(other).isascii():
         return None
-    first, second = (parts + ("",) * (5 - len(parts)) for parts in (one, other))
-    if {"".join(first[:2]), "".join(first[:3])} & {"".join(second[:2]), "".join(second[:3])} - {""}:
-        return all(_agree(a, b) for a, b in zip(first[2:5], second[2:5], strict=True))
-    return all(_agree(a, b) for a, b in zip(first[:2], second[:2], strict=True)) and _share(first, second)
+    first, second = ((*parts, "", "", "", "")[:5] for parts in (one, other))
+    shared = [(a, b) for a, b in zip(first[:2], second[:2], strict=True) if a and b]
+    if not shared:
+        return None if not any(one) or not any(other) else _same_words(first, second) or None
+    if not _same_words(first, second) and any(a != b for a, b in shared):
+        return False
+    return all(not a or not b or a == b or _is_initial(a, b) for a, b in zip(first[2:], second[2:], strict=True))
 
 
-def _agree(one: str, other: str) -> bool:
-    return not one or not other or (one.startswith(other[:1]) and 1 in (len(one), len(other))) or one == other
+def _same_words(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    """Say whether two names are equal when nobody minds where one part ends (``DOE JOHN`` and ``DOE^JOHN``)."""
+    return bool({"".join(first[:2]), "".join(first[:3])} & {"".join(second[:2]), "".join(second[:3])})
+
+
+def _is_initial(one: str, other: str) -> bool:
+    return 1 in (len(one), len(other)) and one[0] == other[0]
 
 
 def _any(answers: Iterable[Answer]) -> Answer:
