@@ -6,7 +6,7 @@ Every comparison has three answers: True, False, or None: one side is empty, so 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker.domain.order import Identity, Item, Patient
@@ -42,13 +42,13 @@ class Likeness:
 
 
 def compare(found: Identity, patient: Patient) -> Likeness:
-    """Compare *found* with all that *patient* is, was, and is elsewhere (Other Patient IDs)."""
+    """Compare *found* with *patient*: any identity, former or elsewhere, may confirm; only today's contradicts."""
     known = identities(patient)
     return Likeness(
-        patient_id=_any(same_number(one, found) for one in known),
-        name=_any(same_name(one.name, found.name) for one in known),
-        birth_date=_any(same_date(one.birth_date, found.birth_date) for one in known),
-        sex=_any(same_sex(one.sex, found.sex) for one in known),
+        patient_id=_best([same_number(one, found) for one in known]),
+        name=_best([same_name(one.name, found.name) for one in known]),
+        birth_date=_best([same_date(one.birth_date, found.birth_date) for one in known]),
+        sex=_best([same_sex(one.sex, found.sex) for one in known]),
     )
 
 
@@ -78,7 +78,8 @@ def is_other_issuer(one: str, other: str) -> bool:
 def same_name(one: str, other: str) -> Answer:
     """Compare two names (PN): family and given name decide; any two groups that are equal suffice (PS3.5 6.2.1)."""
     groups = [[tuple(bare(part) for part in group.split("^")) for group in name.split("=")] for name in (one, other)]
-    return _any(_same_group(a, b) for a in groups[0] for b in groups[1])
+    answers = {_same_group(a, b) for a in groups[0] for b in groups[1]}
+    return True if True in answers else min(answers, key=lambda answer: answer is None)
 
 
 def same_date(one: str, other: str) -> Answer:
@@ -136,8 +137,5 @@ def _is_initial(one: str, other: str) -> bool:
     return 1 in (len(one), len(other)) and one[0] == other[0]
 
 
-def _any(answers: Iterable[Answer]) -> Answer:
-    given = set(answers)
-    if True in given:
-        return True
-    return False if False in given else None
+def _best(answers: Sequence[Answer]) -> Answer:
+    return True if True in answers else answers[0]
