@@ -74,6 +74,8 @@ class Study:
     instances: int = 0
     pending: int = 0
     """Objects that some archive has not accepted yet."""
+    is_announced: bool = False
+    """Whether its availability has been told once: what completes it again is an extension."""
     first_at: datetime
     last_at: datetime
     completed_at: datetime | None = None

@@ -223,7 +223,7 @@ def settlement(before: Delivery, after: Delivery, event: Event, now: datetime, i
         stored = held.find(Delivery, "id", before.id)
         if stored and stored[0].state in ("cancelled", "delivered"):
             return Changes(result=None)
-        events = ()
+        events: tuple[Event, ...] = ()
         if after.state == "dead" and event.type != "delivery.dead":
             events = (_dead(after, event, now, ids()),)
         return Changes(save=(after,), events=events, result=None)
