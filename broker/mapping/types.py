@@ -1,0 +1,120 @@
+"""What the standards say of fields and attributes: HL7 types by hl7.dictionary, DICOM VRs by pydicom's dictionary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from pydicom.datadict import DicomDictionary, dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
+
+from broker.hl7 import dictionary
+
+Kind = Literal["name", "moment", "code", "composite", "text", "untyped"]
+
+NAMES = frozenset({"XPN", "XCN", "CNN", "PPN", "PN"})
+MOMENTS = frozenset({"TS", "DTM", "DT"})
+CODES = frozenset({"CE", "CWE", "CNE", "CF"})
+UNTYPED = frozenset({"varies", "VARIES", "", "*"})
+
+TEXT_VRS = frozenset({"AE", "AS", "CS", "DS", "IS", "LO", "LT", "SH", "ST", "UC", "UI", "UR", "UT", "US", "UL", "SS", "SL"})
+MOMENT_VRS = frozenset({"DA", "TM", "DT"})
+USABLE_VRS = TEXT_VRS | MOMENT_VRS | {"PN", "SQ"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """A DICOM attribute; *is_many*: it may have several values."""
+
+    keyword: str
+    tag: str
+    vr: str
+    is_many: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What stands at an HL7 path: the field's name and datatype."""
+
+    name: str
+    datatype: str
+
+    @property
+    def kind(self) -> Kind:
+        """How values of this type are converted (mapping language section 5)."""
+        return kind_of(self.datatype)
+
+
+@lru_cache(maxsize=1024)
+def find_attribute(name: str) -> Attribute | None:
+    """Find a DICOM attribute by keyword or ``(0010,0020)``."""
+    tagged = re.fullmatch(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)", name)
+    keyword = keyword_for_tag(int(tagged[1] + tagged[2], 16)) if tagged else name
+    tag = tag_for_keyword(keyword) if keyword else None
+    if tag is None:
+        return None
+    return Attribute(
+        keyword=keyword,
+        tag=f"({tag >> 16:04X},{tag & 0xFFFF:04X})",
+        vr=dictionary_VR(tag).split(" ")[0],
+        is_many=dictionary_VM(tag) != "1",
+    )
+
+
+@lru_cache(maxsize=1)
+def keywords() -> tuple[str, ...]:
+    """Give all DICOM keywords, for suggestions."""
+    return tuple(entry[4] for entry in DicomDictionary.values() if entry[4])
+
+
+@lru_cache(maxsize=256)
+def kind_of(datatype: str) -> Kind:
+    """Say how values of *datatype* are converted."""
+    if datatype in UNTYPED:
+        return "untyped"
+    if datatype in NAMES:
+        return "name"
+    if datatype in MOMENTS:
+        return "moment"
+    if datatype in CODES:
+        return "code"
+    return "composite" if dictionary.components(datatype) else "text"
+
+
+def find_typed(
+    segment: str, field: int, component: int, subcomponent: int, declared: Mapping[str, str]
+) -> Typed | None:
+    """Find what stands at a path; None when the standard has no such place. *declared* types Z fields."""
+    if segment.startswith("Z"):
+        name = f"{segment}-{field}"
+        top = Typed(name=name, datatype=declared.get(name, ""))
+    else:
+        found = dictionary.field(segment, field)
+        if found is None:
+            return None
+        top = Typed(name=found.name, datatype=found.datatype)
+    for number in (component, subcomponent):
+        if number and top.kind != "untyped":
+            below = _below(top, number)
+            if below is None:
+                return None
+            top = below
+    return top
+
+
+def _below(typed: Typed, number: int) -> Typed | None:
+    components = dictionary.components(typed.datatype)
+    if not components:
+        return typed if number == 1 else None
+    if number > len(components):
+        return None
+    found = components[number - 1]
+    return Typed(name=found.name, datatype=found.datatype)
+
+
+@lru_cache(maxsize=512)
+def is_segment(name: str) -> bool:
+    """Say whether the standard knows the segment, or it is a Z segment."""
+    return name.startswith("Z") or name == "MSH" or any(dictionary.field(name, n) for n in (1, 2, 3))

@@ -1,0 +1,184 @@
+"""YAML as the language reads it: every scalar is text, every node knows its place, nothing is guessed.
+
+Built from PyYAML's events, without recursion and without tags: anchors, aliases, tags and second documents are refused, size and depth are limited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from broker.mapping.problems import Place, Report
+
+SIZE_LIMIT = 1_000_000
+DEPTH_LIMIT = 24
+NODE_LIMIT = 50_000
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A scalar. *offset* is how far its first character stands from its place (1 when quoted)."""
+
+    value: str
+    place: Place
+    offset: int = 0
+
+    def part(self, start: int, length: int) -> Place:
+        """Give the place of a piece of this text."""
+        column = self.place.column + self.offset + start
+        return Place(path=self.place.path, line=self.place.line, column=column, length=max(1, length))
+
+
+@dataclass(slots=True, kw_only=True)
+class Listing:
+    """A sequence."""
+
+    items: list[Node] = field(default_factory=list)
+    place: Place
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """A mapping. Of a key that is given twice, *entries* has the last and *repeated* the places (first, again)."""
+
+    entries: dict[str, tuple[Text, Node]] = field(default_factory=dict)
+    repeated: list[tuple[Text, Text]] = field(default_factory=list)
+    place: Place
+
+    def get(self, name: str) -> Node | None:
+        """Give the value under *name*."""
+        found = self.entries.get(name)
+        return found[1] if found else None
+
+    def key(self, name: str) -> Place:
+        """Give the place of the key *name*, else of the block."""
+        found = self.entries.get(name)
+        return found[0].place if found else self.place
+
+
+Node = Text | Listing | Block
+
+
+def read(path: str, data: bytes, report: Report) -> Block | None:
+    """Read a file that holds one mapping; every problem goes to *report* (M001)."""
+    start = Place(path=path)
+    if len(data) > SIZE_LIMIT:
+        report.error("M001", start, f"the file has {len(data)} bytes, {SIZE_LIMIT} are allowed")
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        report.error("M001", start, f"not UTF-8 at byte {fault.start}", "save the file as UTF-8")
+        return None
+    report.know(path, text)
+    try:
+        root = _build(path, text)
+    except _Refused as fault:
+        report.error("M001", fault.place, fault.message, fault.hint)
+        return None
+    except yaml.MarkedYAMLError as fault:
+        mark = fault.problem_mark or fault.context_mark
+        place = Place(path=path, line=mark.line + 1, column=mark.column + 1) if mark else start
+        report.error("M001", place, f"not YAML: {fault.problem or fault.context}", _advice(fault))
+        return None
+    except yaml.YAMLError as fault:
+        report.error("M001", start, f"not YAML: {fault}")
+        return None
+    if not isinstance(root, Block):
+        report.error("M001", start, "the file holds no settings", "begin with mapping: folder/name")
+        return None
+    return root
+
+
+class _Refused(Exception):
+    def __init__(self, place: Place, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.place, self.message, self.hint = place, message, hint
+
+
+def _advice(fault: yaml.MarkedYAMLError) -> str:
+    problem = str(fault.problem)
+    if "'\\t'" in problem:
+        return "indent with spaces, not with tabs"
+    if "expected ',' or '}'" in problem or "expected ',' or ']'" in problem:
+        return "inside {...} a text with [ ] { } , or : needs quotes"
+    if "mapping values are not allowed" in problem:
+        return "a text with ': ' in it needs quotes"
+    return ""
+
+
+def _build(path: str, text: str) -> Node | None:
+    root: Node | None = None
+    stack: list[tuple[Block | Listing, Text | None]] = []
+    documents = nodes = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                raise _Refused(_place(path, event), "a second document begins here", "one file, one mapping")
+        if isinstance(event, yaml.CollectionEndEvent):
+            stack.pop()
+        if not isinstance(event, yaml.NodeEvent):
+            continue
+        nodes += 1
+        node = _node(path, event)
+        if nodes > NODE_LIMIT or len(stack) >= DEPTH_LIMIT:
+            raise _Refused(node.place, "the file is too large or too deep", "split it")
+        if not stack:
+            root = node
+        else:
+            stack[-1] = _put(stack[-1], node)
+        if not isinstance(node, Text):
+            stack.append((node, None))
+    return root
+
+
+def _node(path: str, event: yaml.NodeEvent) -> Node:
+    place = _place(path, event)
+    if isinstance(event, yaml.AliasEvent) or event.anchor:
+        raise _Refused(place, "anchors and aliases (& and *) are not used here", "write it out, or use let or extends")
+    if isinstance(event, yaml.ScalarEvent):
+        if event.tag is not None and event.tag != "!":
+            raise _Refused(place, f"the tag {event.tag} is not used here", "every value is text: leave it out")
+        return Text(value=event.value, place=place, offset=1 if event.style in ("'", '"') else 0)
+    if isinstance(event, yaml.MappingStartEvent):
+        return Block(place=place)
+    return Listing(place=place)
+
+
+def _put(top: tuple[Block | Listing, Text | None], node: Node) -> tuple[Block | Listing, Text | None]:
+    parent, key = top
+    if isinstance(parent, Listing):
+        parent.items.append(node)
+        return parent, None
+    if key is None:
+        if not isinstance(node, Text):
+            raise _Refused(node.place, "a name must be text", "quote it when it begins with [ or {")
+        return parent, node
+    if key.value in parent.entries:
+        parent.repeated.append((parent.entries[key.value][0], key))
+    parent.entries[key.value] = (key, node)
+    return parent, None
+
+
+def _place(path: str, event: Any) -> Place:
+    start, end = event.start_mark, event.end_mark
+    length = end.column - start.column if end.line == start.line else 1
+    return Place(path=path, line=start.line + 1, column=start.column + 1, length=max(1, length))
+
+
+def walk(node: Node) -> Iterator[Block]:
+    """Give *node* and everything below it that is a block."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Block):
+            yield current
+            waiting.extend(value for _, value in current.entries.values())
+        elif isinstance(current, Listing):
+            waiting.extend(current.items)
