@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from broker.errors import BrokerError
 from broker.ul.dimse import Command, Status
@@ -84,6 +84,7 @@ class Sink(Protocol):
         """Forget the object: the association died, or *write* raised."""
 
 
+@runtime_checkable
 class StoreHandler(Protocol):
     """Takes the objects of a storage abstract syntax by C-STORE."""
 

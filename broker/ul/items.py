@@ -99,7 +99,9 @@ def encode_user_information(user: UserInformation) -> bytes:
     parts = [item(0x51, _LONG.pack(user.max_length)), item(0x52, user.implementation_uid.encode("ascii"))]
     if user.asynchronous is not None:
         parts.append(item(0x53, _PAIR.pack(*user.asynchronous)))
-    parts += [item(0x54, _prefixed(role.sop_class.encode("ascii")) + bytes((role.scu, role.scp))) for role in user.roles]
+    parts += [
+        item(0x54, _prefixed(role.sop_class.encode("ascii")) + bytes((role.scu, role.scp))) for role in user.roles
+    ]
     if user.implementation_version:
         parts.append(item(0x55, user.implementation_version.encode("ascii", "replace")[:16]))
     parts += [item(0x56, _prefixed(each.sop_class.encode("ascii")) + each.information) for each in user.extended]

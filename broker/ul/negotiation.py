@@ -89,4 +89,3 @@ def _answer_context(context: ProposedContext, choice: Choice) -> AnsweredContext
     # A refused context names a transfer syntax too, which is not looked at (PS3.8 Table 9-18).
     unused = context.transfer_syntaxes[0] if context.transfer_syntaxes else IMPLICIT_LITTLE
     return AnsweredContext(id=context.id, result=result, transfer_syntax=unused)
-

@@ -22,6 +22,7 @@ from broker.ul.items import (
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 HEADER: Final = struct.Struct(">BxI")
+MAX_CONTEXTS: Final = 128
 FRAGMENT_OVERHEAD: Final = 6
 """Bytes of a presentation data value besides its fragment: length, context ID, control header (PS3.8 9.3.5.1)."""
 
@@ -216,7 +217,11 @@ def reject_words(reject: AssociateReject) -> str:
     """Say in words why an association was refused."""
     key = (reject.result, reject.source, reject.reason)
     known = next((member for member in RejectReason if member.value[1:] == key[1:]), None)
-    words = known.name.replace("_", " ").lower().replace(" ae ", " AE title ") if known else f"source {key[1]}, reason {key[2]}"
+    words = (
+        known.name.replace("_", " ").lower().replace(" ae ", " AE title ")
+        if known
+        else f"source {key[1]}, reason {key[2]}"
+    )
     return f"{words} ({'for now' if reject.result == 2 else 'permanently'})"
 
 
@@ -273,6 +278,8 @@ def _decode_request(body: bytes) -> AssociateRequest:
             application = decode_uid(content)
         elif kind == 0x50:
             user = decode_user_information(content)
+    if len(contexts) > MAX_CONTEXTS:
+        raise ProtocolError(f"{len(contexts)} presentation contexts are proposed; there are {MAX_CONTEXTS} IDs")
     return AssociateRequest(
         called_ae=called,
         calling_ae=calling,
