@@ -1,0 +1,173 @@
+"""Acknowledgements in original mode (HL7 2.5.1 section 2.9.2): MSH, MSA and ERR in the sender's own delimiters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from broker.errors import BrokerError
+from broker.hl7.charset import encode
+from broker.hl7.message import Message, Segment
+from broker.hl7.separators import escape
+
+Code = Literal["AA", "AE", "AR"]
+
+CONDITIONS = {
+    "0": "Message accepted",
+    "100": "Segment sequence error",
+    "101": "Required field missing",
+    "102": "Data type error",
+    "103": "Table value not found",
+    "104": "Value too long",
+    "200": "Unsupported message type",
+    "201": "Unsupported event code",
+    "202": "Unsupported processing ID",
+    "203": "Unsupported version ID",
+    "204": "Unknown key identifier",
+    "205": "Duplicate key identifier",
+    "206": "Application record locked",
+    "207": "Application internal error",
+}
+"""HL7 table 0357."""
+
+_EMPTY_HEADER = "MSH|^~\\&|||||||||P|2.5.1"
+_TEXT_LIMIT = 80
+"""Length of MSA-3 before 2.5 (HL7 2.4 section 2.16.8.3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckError:
+    """One fault to tell: *location* as ``SEG^n^field^component``, *code* of table 0357, *text* what is wrong, *hint* what to do.
+
+    *problem* is the broker's own code for it.
+    """
+
+    location: str = ""
+    code: str = "207"
+    text: str
+    hint: str = ""
+    problem: str = ""
+
+    @classmethod
+    def of(cls, error: BrokerError) -> AckError:
+        """Tell *error*."""
+        return cls(
+            location=error.location,
+            code=error.hl7_code,
+            text=error.message,
+            hint=error.hint,
+            problem=error.code,
+        )
+
+
+def acknowledge(message: Message, code: Code, *, control_id: str, at: datetime, errors: Sequence[AckError] = ()) -> str:
+    """Write the answer to *message*; *control_id* is the answer's own MSH-10, *at* an aware time.
+
+    Errors are told as ERR-2 to ERR-8 from version 2.5 on, before that as ERR-1; the first also in MSA-3. With AA
+    they count as warnings. Encode the text with ``charset.encode(text, message.codec)``.
+    """
+    is_old = _is_older(message, (2, 5))
+    lines = [_header(message, control_id, at), _msa(message, code, errors, is_old)]
+    if errors and is_old:
+        lines.append(_old_err(message, errors))
+    elif errors:
+        lines += [_err(message, error, "W" if code == "AA" else "E") for error in errors]
+    return "".join(f"{line}\r" for line in lines)
+
+
+def refuse(raw: bytes, error: AckError, *, control_id: str, at: datetime) -> bytes:
+    """Write the best possible AR for bytes that could not be taken: with whatever their MSH says, if there is one."""
+    message = salvage_header(raw)
+    answer = acknowledge(message, "AR", control_id=control_id, at=at, errors=[error])
+    return encode(answer, message.codec).raw
+
+
+def salvage_header(raw: bytes) -> Message:
+    """Read the first line of *raw* that is an MSH, however broken the rest; without any, an empty header of version 2.5.1."""
+    found = re.search(rb"(?:^|[\r\n\x0b \xbf\xfe\xff])(MSH[^\r\n]{1,4096})", raw[:65536].replace(b"\x00", b""))
+    if found:
+        try:
+            return Message.parse(found[1].decode("cp1252", "replace"), "cp1252")
+        except BrokerError:
+            pass  # its delimiters are unreadable too
+    return Message.parse(_EMPTY_HEADER)
+
+
+def _header(message: Message, control_id: str, at: datetime) -> str:
+    old, separators = message.header, message.separators
+    event = _copied(old, 9).split(separators.component)[1:2] if separators.component else []
+    kind = (
+        "ACK" if _is_older(message, (2, 4)) else separators.component.join(["ACK", *event, "ACK"][: 1 + 2 * len(event)])
+    )
+    fields = {
+        1: separators.encoding,
+        2: _copied(old, 5),
+        3: _copied(old, 6),
+        4: _copied(old, 3),
+        5: _copied(old, 4),
+        6: at.strftime("%Y%m%d%H%M%S%z"),
+        8: kind,
+        9: escape(control_id, separators),
+        10: _copied(old, 11) or "P",
+        11: _copied(old, 12) or "2.5.1",
+        17: _copied(old, 18),
+    }
+    return _line("MSH", [fields.get(n, "") for n in range(1, 18)], message)
+
+
+def _msa(message: Message, code: Code, errors: Sequence[AckError], is_old: bool) -> str:
+    text = _sentence(errors[0]) if errors else ""
+    text = text[:_TEXT_LIMIT] if is_old else text
+    return _line("MSA", [code, _copied(message.header, 10), escape(text, message.separators)], message)
+
+
+def _err(message: Message, error: AckError, severity: str) -> str:
+    separators = message.separators
+    condition = separators.component.join([error.code, CONDITIONS.get(error.code, ""), "HL70357"])
+    problem = separators.component.join([error.problem, "", "L"]) if error.problem else ""
+    text = escape(error.text, separators)
+    hint = escape(error.hint or error.text, separators)
+    return _line("ERR", ["", _location(message, error.location), condition, severity, problem, "", text, hint], message)
+
+
+def _old_err(message: Message, errors: Sequence[AckError]) -> str:
+    """ERR-1 before 2.5: segment, its number, field, and the code as subcomponents; one repetition per error."""
+    separators = message.separators
+    told = []
+    for error in errors:
+        places = [escape(part, separators) for part in [*error.location.split("^"), "", ""][:3]]
+        condition = [error.code, CONDITIONS.get(error.code, ""), "HL70357"]
+        code = separators.subcomponent.join(condition) if separators.subcomponent else error.code
+        told.append(separators.component.join([*places, code]))
+    return _line("ERR", [separators.repetition.join(told) if separators.repetition else told[0]], message)
+
+
+def _location(message: Message, location: str) -> str:
+    """ERR-2 is segment, its number, field, repetition, component (HL7 2.5.1 section 2.A.28)."""
+    parts = location.split("^") if location else []
+    if len(parts) == 4:
+        parts.insert(3, "1")
+    return message.separators.component.join(escape(part, message.separators) for part in parts)
+
+
+def _line(name: str, fields: Sequence[str], message: Message) -> str:
+    mark = message.separators.field
+    return mark.join([name, *fields]).rstrip(mark)
+
+
+def _copied(header: Segment, n: int) -> str:
+    """Give a field of the header as it was written, without control characters that would break the answer's frame."""
+    raw = header.raw(n)
+    return raw if raw.isprintable() else "".join(letter for letter in raw if letter >= " ")
+
+
+def _sentence(error: AckError) -> str:
+    return f"{error.text}; {error.hint}" if error.hint else error.text
+
+
+def _is_older(message: Message, than: tuple[int, int]) -> bool:
+    found = re.match(r"(\d{1,2})(?:\.(\d{1,2}))?", message.version)
+    return found is not None and (int(found[1]), int(found[2] or 0)) < than
