@@ -1,0 +1,1 @@
+"""MQTT out: publishes events. Imports services and the core. Start with carrier.py."""
