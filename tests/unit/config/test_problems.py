@@ -73,14 +73,19 @@ def test_a_problem_shows_its_line_a_caret_and_a_suggestion(refused: Refused) -> 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused) -> None:
     told = refused(
-        "sit: x\nweb: {host: 0.0.0.0, auth: none}\nstudies: {forward_to: [PCAS]}\ndicom: {port: x, nodes: {PACS: {host: h, port: 104}}}"
+        """
+sit: x
+web: {host: 0.0.0.0, auth: none}
+studies: {forward_to: [PCAS]}
+dicom: {port: x, nodes: {PACS: {host: h, port: 104}}}
+"""
     )
     heads = [line for line in told.splitlines() if line.startswith("broker.yaml:")]
     assert [head.split(": error: ")[0] for head in heads[:-1]] == [
-        "broker.yaml:1:1",
-        "broker.yaml:2:28",
-        "broker.yaml:3:24",
-        "broker.yaml:4:15",
+        "broker.yaml:2:1",
+        "broker.yaml:3:28",
+        "broker.yaml:4:24",
+        "broker.yaml:5:15",
     ]
     assert "did you mean 'PACS'?" in told
 
