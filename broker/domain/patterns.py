@@ -19,7 +19,7 @@ class Pattern(Protocol):
 
 def holds(pattern: Pattern, value: Any) -> bool:
     """Say whether *value*, or any of several values, matches; an unknown value never does (PS3.4 K.2.2.1.1.1)."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return any(holds(pattern, one) for one in value)
     return bool(value) and pattern.accepts(value)
 

@@ -88,8 +88,10 @@ class Query:
             yield START_DATE
         if self.status and not self.status.accepts(entry.wire_status):
             yield STATUS
-        yield from _unmet(self.request, entry.item)
-        yield from _unmet(self.step, entry.step)
+        if self.request:
+            yield from _unmet(self.request, entry.item)
+        if self.step:
+            yield from _unmet(self.step, entry.step)
 
     def station(self, caller: Caller) -> str:
         """Give the AE title that an unassigned step is answered with: the queried one, else the caller's."""
@@ -126,9 +128,9 @@ def read_query(identifier: Item) -> Query:
 
     Keys that the worklist does not know, and a second item in a sequence, ask for nothing.
     """
-    request = _read_keys(identifier, REQUEST_KEYS, 0)
+    request = _read_keys(identifier, REQUEST_KEYS)
     request.pop(STEPS, None)
-    step = _read_keys(_first(identifier.get(STEPS)), STEP_KEYS, 0)
+    step = _read_keys(_first(identifier.get(STEPS)), STEP_KEYS)
     patient_id = request.pop("PatientID", None)
     return Query(
         identifier=identifier,
@@ -167,15 +169,16 @@ _READERS: Mapping[Kind, Callable[[Sequence[str]], Pattern]] = {
 }
 
 
-def _read_keys(identifier: Item, kinds: Mapping[str, Kind], depth: int) -> dict[str, Pattern]:
+def _read_keys(identifier: Item, kinds: Mapping[str, Kind], depth: int = 0) -> dict[str, Pattern]:
     patterns: dict[str, Pattern] = {}
     for keyword, asked in identifier.items():
-        kind = kinds.get(keyword)
+        if not asked or (kind := kinds.get(keyword)) is None:
+            continue
         if kind == "sequence":
             nested = _read_keys(_first(asked), NESTED_KEYS, depth + 1) if depth < _MAX_DEPTH else {}
             if nested:
                 patterns[keyword] = _Items(nested)
-        elif kind and (values := _asked(asked)):
+        elif values := _asked(asked):
             patterns[keyword] = _read_key(keyword, kind, values)
     return patterns
 

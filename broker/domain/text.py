@@ -10,14 +10,23 @@ _LETTERS = {
     "ŧ": "t", "Ŋ": "N", "ŋ": "n", "ĸ": "k", "‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"',
     "–": "-", "—": "-", "‐": "-", "‑": "-", "€": "EUR", "«": '"', "»": '"',
 }  # fmt: skip
-_PLAIN = str.maketrans(_LETTERS)
+
+
+def _bare(text: str) -> str:
+    """Decompose and drop the accents of European scripts (U+0300-036F); marks of other scripts tell words apart."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not "\u0300" <= c <= "\u036f")
+
+
+_PLAIN = str.maketrans({chr(code): _bare(chr(code)) for code in range(0xC0, 0x250)} | _LETTERS)
+"""Latin letters without their accents, all at once: names are compared often."""
 
 
 def fold(text: str) -> str:
     """Fold *text* for comparison: no case, no accents, one form for full and half width."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFC", _bare(text).translate(_PLAIN)).casefold()
+    plain = text.translate(_PLAIN)
+    return plain.lower() if plain.isascii() else unicodedata.normalize("NFC", _bare(plain)).casefold()
 
 
 def transliterate(text: str) -> str:
@@ -43,8 +52,3 @@ def _folded_group(group: str) -> str:
     if " " in folded:
         folded = "^".join(component.strip() for component in folded.split("^"))
     return folded.rstrip("^")
-
-
-def _bare(text: str) -> str:
-    """Decompose and drop the accents of European scripts (U+0300-036F); marks of other scripts tell words apart."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not "\u0300" <= c <= "\u036f")
