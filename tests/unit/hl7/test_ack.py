@@ -49,8 +49,15 @@ def test_errors_of_an_accepted_message_are_warnings() -> None:
 
 @pytest.mark.parametrize(
     ("version", "kind", "is_old"),
-    [("2.1", "ACK", True), ("2.3.1", "ACK", True), ("2.4", "ACK^O01^ACK", True), ("2.5", "ACK^O01^ACK", False)]
-    + [("2.8.2", "ACK^O01^ACK", False), ("", "ACK^O01^ACK", False), ("2.5^DEU", "ACK^O01^ACK", False)],
+    [
+        ("2.1", "ACK", True),
+        ("2.3.1", "ACK", True),
+        ("2.4", "ACK^O01^ACK", True),
+        ("2.5", "ACK^O01^ACK", False),
+        ("2.8.2", "ACK^O01^ACK", False),
+        ("", "ACK^O01^ACK", False),
+        ("2.5^DEU", "ACK^O01^ACK", False),
+    ],
 )
 def test_the_form_follows_the_version(version: str, kind: str, is_old: bool) -> None:
     answer = acknowledge(_received(version), "AE", control_id="X", at=AT, errors=[FAULT])

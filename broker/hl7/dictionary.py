@@ -1,0 +1,93 @@
+"""Names and types of segments, fields and components, from hl7apy's dictionaries, which are loaded when first asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+DEFAULT_VERSION = "2.5.1"
+VERSIONS = ("2.8.2", "2.8.1", "2.8", "2.7", "2.6", "2.5.1", "2.5", "2.4", "2.3.1", "2.3", "2.2", "2.1")
+"""Newest first: where *version* lacks something, the first of these that has it is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldType:
+    """A field or component: its name (``PATIENT_NAME``), datatype (``XPN``; ``varies`` where the message says), may it repeat."""
+
+    name: str
+    datatype: str
+    repeats: bool
+
+
+_WITHDRAWN = FieldType(name="WITHDRAWN", datatype="ST", repeats=False)
+
+
+def field(segment: str, n: int, version: str = DEFAULT_VERSION) -> FieldType | None:
+    """Find field *n* of *segment*; None where no version has it, and for Z segments."""
+    return next((found for known in _from(version) if (found := _segment(known, segment).get(n))), None)
+
+
+def fields(segment: str, version: str = DEFAULT_VERSION) -> dict[int, FieldType]:
+    """Give the fields of *segment* by number, with those that only other versions have; a Z segment has none."""
+    numbers = {n for known in VERSIONS for n in _segment(known, segment)}
+    return {n: found for n in sorted(numbers) if (found := field(segment, n, version))}
+
+
+def components(datatype: str, version: str = DEFAULT_VERSION) -> tuple[FieldType, ...]:
+    """Give the components of *datatype* in order; a simple datatype has none."""
+    return next((found for known in _from(version) if (found := _datatypes(known).get(datatype))), ())
+
+
+def segment_exists(segment: str) -> bool:
+    """Say whether any version of the standard has *segment*."""
+    return any(_segment(known, segment) for known in VERSIONS)
+
+
+def segment_names() -> tuple[str, ...]:
+    """Give the names of all segments of all versions, sorted."""
+    return tuple(sorted({name for known in VERSIONS for name in _segments(known)}))
+
+
+def _from(version: str) -> Iterator[str]:
+    if version in VERSIONS:
+        yield version
+    yield from (known for known in VERSIONS if known != version)
+
+
+def _segment(version: str, name: str) -> dict[int, FieldType]:
+    return _segments(version).get(name, {})
+
+
+@cache
+def _segments(version: str) -> dict[str, dict[int, FieldType]]:
+    """Read hl7apy's segments, without those that a version only names and without its Z samples."""
+    entries = _library(version).SEGMENTS.items()
+    return {
+        name: _types(parts[1])
+        for name, parts in entries
+        if re.fullmatch("[A-Y][A-Z0-9]{2}", name) and parts[0] == "sequence" and len(parts) == 2
+    }
+
+
+@cache
+def _datatypes(version: str) -> dict[str, tuple[FieldType, ...]]:
+    entries = _library(version).DATATYPES_STRUCTS.items()
+    known = {name: _types(rows) for name, rows in entries if rows}
+    return {name: tuple(types.get(n, _WITHDRAWN) for n in range(1, max(types) + 1)) for name, types in known.items()}
+
+
+def _library(version: str) -> Any:
+    return import_module("hl7apy.v" + version.replace(".", "_"))
+
+
+def _types(entries: Any) -> dict[int, FieldType]:
+    """Read hl7apy's rows (``PID_3``, (kind, parts, datatype, name, table, length), (least, most), class) by their number."""
+    return {
+        int(row[0].rpartition("_")[2]): FieldType(name=row[1][3], datatype=row[1][2], repeats=row[2][1] != 1)
+        for row in entries
+        if row[1][2]
+    }
