@@ -1,0 +1,29 @@
+"""Patient data made unrecognisable for lists and the console."""
+
+from __future__ import annotations
+
+import re
+
+_QUOTED = re.compile(r"""["'“‘].*["'”’]""", re.DOTALL)
+
+
+def initials(name: str) -> str:
+    """Give the initials of a DICOM PN, given name first (``Ibáñez^Núria`` as ``N. I.``)."""
+    group = next((group for group in name.split("=") if group.strip("^ ")), "")
+    family, given = (*(part.strip() for part in group.split("^")), "", "")[:2]
+    return " ".join(f"{part[0]}." for part in (given, family) if part)
+
+
+def ending(number: str) -> str:
+    """Give the end of a patient's number (``77041`` as ``***041``), nothing of a short one."""
+    return "***" + (number[-3:] if len(number) > 4 else "") if number else ""
+
+
+def person(name: str, number: str) -> str:
+    """Give what a list may show of a patient: initials and the end of the number."""
+    return " ".join(filter(None, (initials(name), ending(number))))
+
+
+def without_values(text: str) -> str:
+    """Take what a message quotes out of an error text: it may be a name."""
+    return _QUOTED.sub("'***'", text)

@@ -1,0 +1,135 @@
+"""What the console's page shows, taken from the readers: the parts of the broker, alarms, today's orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, tzinfo
+
+from broker.domain.events import Event
+from broker.domain.facts import code, text
+from broker.domain.order import Order, Patient
+from broker.services.inspect import Inspection, Part
+from broker.web.mask import person, without_values
+from broker.web.moments import local_digits, read_local
+
+ORDERS_SHOWN = 300
+ALARMS_SHOWN = 20
+WAITING = ("available", "executing", "retryable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartLine:
+    """One part with its outbox: how many wait, and how many a person must look at."""
+
+    part: Part
+    waiting: int
+    counts: Mapping[str, int]
+
+    @property
+    def dead(self) -> int:
+        """How many deliveries were set aside."""
+        return self.counts.get("dead", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmLine:
+    """An alarm without patient data."""
+
+    at: datetime
+    event: str
+    text: str
+    order_id: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLine:
+    """An order of today, its patient masked."""
+
+    id: str
+    accession: str
+    patient: str
+    procedure: str
+    modality: str
+    stations: str
+    status: str
+    start: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The page. *is_cut*: there are more orders than it shows."""
+
+    at: datetime
+    parts: Sequence[PartLine]
+    alarms: Sequence[AlarmLine]
+    orders: Sequence[OrderLine]
+    is_cut: bool
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """Say what does not work now, in words; nothing when all does."""
+        down = [f"{line.part.name} does not answer" for line in self.parts if line.part.is_up is False]
+        dead = [f"{line.part.name} has {line.dead} undelivered" for line in self.parts if line.dead]
+        return [*down, *dead]
+
+
+async def overview(inspection: Inspection, zone: tzinfo) -> Overview:
+    """Look at everything once."""
+    now = inspection.clock().astimezone(zone)
+    counts = await inspection.deliveries.counts()
+    alarms = await inspection.alarms.alarms(ALARMS_SHOWN)
+    found, cursor = await inspection.orders.search(
+        start_from=local_digits(datetime.combine(now.date(), time(), zone), zone),
+        start_to=local_digits(datetime.combine(now.date(), time(23, 59, 59), zone), zone),
+        limit=ORDERS_SHOWN,
+    )
+    lines = [order_line(order, patient, zone) for order, patient in found]
+    return Overview(
+        at=now,
+        parts=[_part_line(part, counts.get(part.name, {})) for part in inspection.health.parts()],
+        alarms=[_alarm_line(event, zone) for event in alarms],
+        orders=sorted(lines, key=lambda line: (line.start is None, line.start, line.accession)),
+        is_cut=bool(cursor),
+    )
+
+
+def order_line(order: Order, patient: Patient, zone: tzinfo) -> OrderLine:
+    """Sum up an order; its start is that of its first step."""
+    start = min((step.start for step in order.steps if step.start), default="")
+    stations = dict.fromkeys(station for step in order.steps for station in step.stations)
+    return OrderLine(
+        id=order.id,
+        accession=order.accession,
+        patient=person(patient.name, patient.patient_id),
+        procedure=_procedure(order),
+        modality=", ".join(order.modalities),
+        stations=", ".join(stations),
+        status=str(order.status),
+        start=read_local(start, zone),
+    )
+
+
+def _procedure(order: Order) -> str:
+    for procedure in order.procedures:
+        description = text(procedure.attributes, "RequestedProcedureDescription")
+        meaning = code(procedure.attributes, "RequestedProcedureCodeSequence")[2]
+        if description or meaning:
+            return description or meaning
+    return ""
+
+
+def _part_line(part: Part, counts: Mapping[str, int]) -> PartLine:
+    outbox = counts if part.kind == "destination" else {}
+    return PartLine(part=part, counts=outbox, waiting=sum(outbox.get(state, 0) for state in WAITING))
+
+
+def _alarm_line(event: Event, zone: tzinfo) -> AlarmLine:
+    return AlarmLine(
+        at=event.at.astimezone(zone),
+        event=event.type,
+        text=without_values(event.text),
+        order_id=event.order_id,
+        subject=event.subject,
+    )

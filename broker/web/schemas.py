@@ -1,0 +1,233 @@
+"""JSON schemas of what the API answers; shapes.py writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from broker.domain.order import OrderStatus, StepStatus
+from broker.domain.records import DeliveryState, MessageState
+from broker.domain.study import StudyState, Verdict
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+MAYBE: Schema = {"type": ["string", "null"]}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+YES_OR_NO: Schema = {"type": "boolean"}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+MAYBE_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
+MAYBE_DATE: Schema = {"type": ["string", "null"], "format": "date"}
+
+ORDER_STATES = tuple(str(status) for status in OrderStatus)
+MESSAGE_STATES: tuple[str, ...] = get_args(MessageState)
+DELIVERY_STATES: tuple[str, ...] = get_args(DeliveryState)
+
+
+def ref(name: str) -> Schema:
+    """Refer to a schema of this module by name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def many(items: Schema) -> Schema:
+    """Make the schema of a list."""
+    return {"type": "array", "items": items}
+
+
+def one_of(*values: str) -> Schema:
+    """Make the schema of a closed set of texts."""
+    return {"type": "string", "enum": list(values)}
+
+
+def record(**fields: Schema) -> Schema:
+    """Make the schema of an object whose fields are always all there."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def page(name: str) -> Schema:
+    """Make the schema of a page of a list; *next* is the cursor of the page after it."""
+    return record(items=many(ref(name)), next=MAYBE)
+
+
+def with_more(schema: Schema, **fields: Schema) -> Schema:
+    """Make a record with more fields."""
+    return record(**{**schema["properties"], **fields})
+
+
+_PATIENT = record(
+    id=MAYBE,
+    issuer=MAYBE,
+    name={**MAYBE, "description": "DICOM PN"},
+    birth_date=MAYBE_DATE,
+    sex=MAYBE,
+    other_ids=many(record(id=TEXT, issuer=MAYBE)),
+)
+
+_ORDER_LINE = record(
+    id=TEXT,
+    accession=MAYBE,
+    accession_issuer=MAYBE,
+    placer_number=MAYBE,
+    filler_number=MAYBE,
+    status=one_of(*ORDER_STATES),
+    priority=MAYBE,
+    patient=ref("Patient"),
+    procedures=many(record(id=MAYBE, study_uid=MAYBE, code=MAYBE, scheme=MAYBE, description=MAYBE)),
+    steps=many(
+        record(
+            id=MAYBE,
+            procedure_id=MAYBE,
+            status=one_of(*StepStatus),
+            modality=MAYBE,
+            stations=many(TEXT),
+            start=MAYBE_MOMENT,
+            description=MAYBE,
+        )
+    ),
+)
+
+_DELIVERY = record(
+    id=TEXT,
+    destination=TEXT,
+    event=MAYBE,
+    state=one_of(*DELIVERY_STATES),
+    attempts=COUNT,
+    at=MOMENT,
+    created_at=MOMENT,
+    not_before=MOMENT,
+    order_id=MAYBE,
+    study_uid=MAYBE,
+    sop_uid=MAYBE,
+    control_id=MAYBE,
+    error=MAYBE,
+)
+
+_MESSAGE_LINE = record(
+    id=TEXT,
+    received_at=MOMENT,
+    listener=TEXT,
+    sender=MAYBE,
+    type=MAYBE,
+    control_id=MAYBE,
+    state=one_of(*MESSAGE_STATES),
+    mapping=MAYBE,
+    code=MAYBE,
+    error=MAYBE,
+    warnings=many(TEXT),
+    order_ids=many(TEXT),
+    count=COUNT,
+)
+
+_PART = record(
+    name=TEXT,
+    kind=one_of("listener", "destination", "store"),
+    up={"type": ["boolean", "null"], "description": "null: not tried yet"},
+    address=MAYBE,
+    error=MAYBE,
+)
+
+SCHEMAS: Mapping[str, Schema] = {
+    "Patient": _PATIENT,
+    "OrderLine": _ORDER_LINE,
+    "Order": with_more(
+        _ORDER_LINE,
+        performed_steps=many(
+            record(
+                uid=TEXT,
+                status=TEXT,
+                ae=TEXT,
+                started=MAYBE_MOMENT,
+                ended=MAYBE_MOMENT,
+                step_ids=many(TEXT),
+                series=COUNT,
+                instances=COUNT,
+            )
+        ),
+        studies=many(
+            record(
+                uid=TEXT,
+                status=one_of(*get_args(StudyState)),
+                verdict=one_of(*get_args(Verdict)),
+                evidence=MAYBE,
+                series=COUNT,
+                instances=COUNT,
+                findings=many(record(attribute=TEXT, ordered=MAYBE, found=MAYBE, weight={"type": "integer"})),
+            )
+        ),
+        deliveries=many(
+            record(
+                id=TEXT,
+                destination=TEXT,
+                event=MAYBE,
+                state=one_of(*DELIVERY_STATES),
+                attempts=COUNT,
+                at=MOMENT,
+                error=MAYBE,
+            )
+        ),
+        timeline=many(
+            record(
+                at=MOMENT,
+                event=TEXT,
+                text=TEXT,
+                alarm=YES_OR_NO,
+                ref={"type": "object", "additionalProperties": TEXT},
+            )
+        ),
+    ),
+    "Orders": page("OrderLine"),
+    "Candidates": record(
+        error=TEXT,
+        hint=TEXT,
+        candidates=many(
+            record(
+                id=TEXT,
+                accession=MAYBE,
+                accession_issuer=MAYBE,
+                facility=MAYBE,
+                placer_number=MAYBE,
+                filler_number=MAYBE,
+                status=one_of(*ORDER_STATES),
+            )
+        ),
+    ),
+    "Worklist": record(
+        ae=TEXT,
+        items=many(
+            record(
+                order_id=TEXT,
+                accession=MAYBE,
+                step_id=MAYBE,
+                item={"type": "object", "description": "the worklist item by DICOM keyword, as it would be answered"},
+            )
+        ),
+    ),
+    "Why": record(
+        ae=TEXT,
+        accession=TEXT,
+        visible=YES_OR_NO,
+        reasons=many(TEXT),
+        steps=many(
+            record(order_id=TEXT, step_id=MAYBE, status=one_of(*StepStatus), visible=YES_OR_NO, reasons=many(TEXT))
+        ),
+    ),
+    "MessageLine": _MESSAGE_LINE,
+    "Message": with_more(_MESSAGE_LINE, charset=MAYBE, raw=TEXT, answer=TEXT),
+    "Messages": page("MessageLine"),
+    "Delivery": _DELIVERY,
+    "Deliveries": page("Delivery"),
+    "UserAdded": record(
+        name=TEXT, created={**YES_OR_NO, "description": "false: a new password for one that was there"}
+    ),
+    "TokenAdded": record(
+        name=TEXT,
+        token={**TEXT, "description": "shown this once, kept nowhere"},
+        created={**YES_OR_NO, "description": "false: the token of that name was replaced"},
+        expires_at=MAYBE_MOMENT,
+    ),
+    "Alive": record(status=one_of("ok")),
+    "Readiness": record(status=one_of("ready", "not ready"), parts=many(ref("Part"))),
+    "Part": _PART,
+    "Problem": record(error=TEXT, hint=TEXT),
+}
+"""Every schema by name."""

@@ -1,0 +1,131 @@
+"""The sockets of the console: TCP for browsers and programs, a Unix socket for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from broker.errors import ConfigurationError
+from broker.web.guard import as_local
+from broker.web.settings import WebSettings
+
+CONNECTIONS = 200
+BACKLOG = 128
+IDLE_SECONDS = 15
+
+
+class WebServer:
+    """Serves *app*: `open`, then `serve` in a task of its own, which ends after `stop`."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._servers: list[tuple[uvicorn.Server, socket.socket]] = []
+
+    def open(self) -> None:
+        """Take the port and the Unix socket; connections are accepted from now on.
+
+        Raises ConfigurationError when one of them cannot be had.
+        """
+        self._servers.append((_server(self._app), _listen(self._settings)))
+        if self._settings.socket is not None:
+            try:
+                self._servers.append((_server(as_local(self._app)), _listen_unix(self._settings.socket)))
+            except ConfigurationError:
+                self.close()
+                raise
+
+    @property
+    def port(self) -> int:
+        """The TCP port that was taken."""
+        return int(self._servers[0][1].getsockname()[1])
+
+    @property
+    def is_accepting(self) -> bool:
+        """Say whether every socket is served."""
+        return bool(self._servers) and all(server.started and not server.should_exit for server, _ in self._servers)
+
+    async def serve(self) -> None:
+        """Answer until `stop`, then close the sockets."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server, listening in self._servers:
+                    group.create_task(server.serve(sockets=[listening]))
+        finally:
+            self.close()
+
+    def stop(self, grace: float) -> None:
+        """Accept no more; requests in flight have *grace* seconds."""
+        for server, _ in self._servers:
+            server.config.timeout_graceful_shutdown = max(1, round(grace))
+            server.should_exit = True
+
+    def close(self) -> None:
+        """Let go of the sockets and take the Unix socket away."""
+        for _, listening in self._servers:
+            listening.close()
+        if self._servers and self._settings.socket is not None:
+            self._settings.socket.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the composition root."""
+        yield
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=IDLE_SECONDS,
+        )
+    )
+
+
+def _listen(settings: WebSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(
+            f"web: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
+            code="W001",
+            hint="set another web.port, or end the program that has it",
+        ) from error
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    """Listen on *path* for the owner alone; what is left of a killed broker is replaced (the database is locked)."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()
+        listening.bind(str(path))
+        path.chmod(0o600)  # nobody can connect before listen
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"web: cannot make the socket of the command line, {path}: {error.strerror or error}",
+            code="W002",
+            hint="the database's folder must be writable and its path no longer than about 90 characters",
+        ) from error
+    return listening
