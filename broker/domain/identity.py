@@ -14,6 +14,7 @@ from broker.domain.text import fold
 
 Answer = bool | None
 
+_REPLACED = frozenset("?\ufffd")
 _VOWELS = (("ae", "a"), ("oe", "o"), ("ue", "u"), ("aa", "a"))
 
 
@@ -76,7 +77,12 @@ def is_other_issuer(one: str, other: str) -> bool:
 
 
 def same_name(one: str, other: str) -> Answer:
-    """Compare two names (PN): family and given name decide; any two groups that are equal suffice (PS3.5 6.2.1)."""
+    """Compare two names (PN): family and given name decide; any two groups that are equal suffice (PS3.5 6.2.1).
+
+    A name with replaced characters (``?``) comes from a device that could not show them, and says nothing.
+    """
+    if _REPLACED & {*one, *other}:
+        return None
     groups = [[tuple(bare(part) for part in group.split("^")) for group in name.split("=")] for name in (one, other)]
     answers = {_same_group(a, b) for a in groups[0] for b in groups[1]}
     return True if True in answers else min(answers, key=lambda answer: answer is None)

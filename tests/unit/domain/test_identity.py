@@ -29,6 +29,7 @@ from broker.domain.order import Identity, Patient
         ("Yamada^Tarou=山田^太郎", "山田^太郎", True),
         ("Yamada^Tarou=山田^太郎", "Yamada^Hanako=山田^花子", False),
         ("山田^太郎", "Yamada^Tarou", None),
+        ("Müller^Jürgen", "M?ller^J?rgen", None),
     ],
 )
 def test_names_are_compared_as_people_do(one: str, other: str, answer: bool | None) -> None:
