@@ -584,3 +584,17 @@ def hospital(tmp_path: Path) -> Iterator[Hospital]:
     )
     yield made
     made.stop()
+
+
+def stays(what: Callable[[], bool], seconds: float) -> None:
+    """Fail when *what* stops being true within *seconds*."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert what()
+        time.sleep(0.05)
+
+
+@pytest.fixture()
+def story() -> Any:
+    """Give the words of this file to the stories: messages, images, peers, waiting."""
+    return sys.modules[__name__]
