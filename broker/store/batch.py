@@ -1,0 +1,167 @@
+"""One transaction for many jobs; a batch that fails is redone job by job, so that a poison job fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from broker.domain.events import Event
+from broker.domain.records import Delivery
+from broker.errors import BrokerError
+from broker.ports import Job
+from broker.store.codec import moment_now
+from broker.store.connection import Connection, compiled
+from broker.store.dialects import advisory_lock, upsert
+from broker.store.flush import Versions, flush
+from broker.store.held import HeldRows, Statements
+from broker.store.tables import probe
+
+FanOut = Callable[[Event], tuple[Delivery, ...]]
+"""Which deliveries an event asks for; saved in the event's own transaction."""
+
+
+class CannotWrite(Exception):
+    """The database does not take anything now, whoever asks: full, locked, read-only, gone."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def for_sender(self) -> BrokerError:
+        """Say it to one who waits: a later attempt may pass."""
+        hint = "nothing has taken effect; send again later; the broker's disk and database need a look"
+        return BrokerError(f"the store cannot write: {self.reason}", code="S001", ack="AR", hint=hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a job."""
+
+    result: Any = None
+    error: Exception | None = None
+
+
+class Batches:
+    """Runs batches of jobs on one connection, which it opens when it needs one. Used by one thread."""
+
+    def __init__(self, engine: Engine, fan_out: FanOut) -> None:
+        self._engine = engine
+        self._fan_out = fan_out
+        self._driver: Any = engine.dialect.loaded_dbapi
+        self._statements = Statements(engine.dialect)
+        self._lock = advisory_lock(engine.dialect)
+        self._probe = compiled(engine.dialect, upsert(engine.dialect, probe), column_keys=["name", "at"]).text
+        self._versions = Versions()
+        self._connection: Connection | None = None
+
+    def run(self, jobs: Sequence[Job[Any]], is_repeat: bool = False) -> list[Outcome]:
+        """Run *jobs* and commit; give what became of each. Raises CannotWrite when nothing of them is on disk."""
+        try:
+            return self._transact(jobs)
+        except self._driver.Error as error:
+            if self._is_unwritable(error):
+                self.close()
+                raise CannotWrite(str(error)) from error
+            fault: Exception = error
+        except Exception as error:
+            fault = error
+        if len(jobs) > 1:
+            return [outcome for job in jobs for outcome in self._alone(job)]
+        if isinstance(fault, self._driver.IntegrityError) and not is_repeat:
+            return self.run(jobs, is_repeat=True)
+        return [Outcome(error=_unstorable(fault))]
+
+    def probe(self) -> str:
+        """Try to write one row; give why it cannot be done, or the empty text."""
+        try:
+            connection = self._connected()
+            connection.begin()
+            connection.write(self._probe, [("probe", moment_now())])
+            connection.commit()
+        except self._driver.Error as error:
+            self.close()
+            return str(error)
+        return ""
+
+    def close(self) -> None:
+        """Close the connection; what is not committed is lost."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _alone(self, job: Job[Any]) -> list[Outcome]:
+        try:
+            return self.run([job])
+        except CannotWrite as error:
+            return [Outcome(error=error.for_sender())]
+
+    def _transact(self, jobs: Sequence[Job[Any]]) -> list[Outcome]:
+        connection = self._connected()
+        connection.begin()
+        try:
+            keys = [key for job in jobs for key in job.keys]
+            self._hold(connection, keys)
+            held = HeldRows(self._statements, connection)
+            held.prefetch(keys)
+            outcomes = [self._decide(job, held) for job in jobs]
+            if flush(held, connection, self._versions.next()):
+                connection.commit()
+            else:
+                connection.rollback()
+        except BaseException:
+            self._roll_back()
+            raise
+        return outcomes
+
+    def _decide(self, job: Job[Any], held: HeldRows) -> Outcome:
+        """Let *job* decide and take over its changes; whatever it raises is its own affair, but for the database's."""
+        try:
+            changes = job.decide(held)
+            deliveries = [delivery for event in changes.events for delivery in self._fan_out(event)]
+        except self._driver.Error:
+            raise
+        except Exception as error:
+            return Outcome(error=error)
+        for row in changes.delete:
+            held.delete(row)
+        for row in (*changes.save, *changes.events, *deliveries):
+            held.save(row)
+        return Outcome(result=changes.result)
+
+    def _hold(self, connection: Connection, keys: Sequence[tuple[type, tuple[str, ...]]]) -> None:
+        """Hold the keys against the writers of other processes, always in the same order."""
+        if self._lock is not None:
+            for name in sorted({"\x1f".join((kind.__name__, *key)) for kind, key in keys}):
+                connection.fetch(self._lock, (name,))
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = Connection(self._engine)
+        return self._connection
+
+    def _roll_back(self) -> None:
+        """Give up the transaction; a connection that cannot is closed, and the next batch opens another."""
+        if self._connection is not None:
+            with suppress(self._driver.Error):
+                self._connection.rollback()
+                return
+        self.close()
+
+    def _is_unwritable(self, error: Exception) -> bool:
+        """Tell a fault of the database from one of the rows."""
+        of_rows = ("IntegrityError", "DataError", "ProgrammingError", "NotSupportedError")
+        return not isinstance(error, tuple(getattr(self._driver, name) for name in of_rows))
+
+
+def _unstorable(fault: Exception) -> BrokerError:
+    error = BrokerError(
+        f"what was decided cannot be stored: {type(fault).__name__}",
+        code="S002",
+        hint="another row has one of its keys, or a text holds characters that cannot be kept",
+    )
+    error.__cause__ = fault
+    return error

@@ -1,0 +1,87 @@
+"""One connection of one thread: statements compiled once by SQLAlchemy, run by the driver itself.
+
+A busy writer runs some twenty statements a batch; SQLAlchemy's own execution would cost more than the database does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Dialect, Engine, Select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import ClauseElement
+
+from broker.store.dialects import begin_reading, begin_writing
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement's text and the parameters that it was compiled with, by position."""
+
+    text: str
+    parameters: Row
+
+
+def compiled(dialect: Dialect, statement: ClauseElement, **options: Any) -> Statement:
+    """Compile *statement*; lists of values are written out one by one."""
+    made = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True}, **options)
+    names: Sequence[str] = getattr(made, "positiontup", None) or ()
+    return Statement(str(made), tuple(made.params[name] for name in names))
+
+
+class Connection:
+    """A database connection in autocommit; transactions are begun and ended by hand. Raises the driver's errors."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.dialect = engine.dialect
+        self._begin = begin_writing(engine.dialect)
+        self._snapshot = begin_reading(engine.dialect)
+        try:
+            self._raw = engine.raw_connection()
+        except DBAPIError as error:
+            raise error.orig or error from error
+        self._cursor = self._raw.cursor()
+
+    def fetch(self, text: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run a query by its text and give all rows."""
+        self._cursor.execute(text, parameters)
+        return list(self._cursor.fetchall())
+
+    def select(self, query: Select[Any]) -> list[Row]:
+        """Run a query that is compiled for this once."""
+        statement = compiled(self.dialect, query)
+        return self.fetch(statement.text, statement.parameters)
+
+    def write(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each of *rows*."""
+        self._cursor.executemany(text, rows)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let several queries see the same moment."""
+        self._cursor.execute(self._snapshot)
+        try:
+            yield
+        finally:
+            self.rollback()
+
+    def begin(self) -> None:
+        """Begin a writing transaction."""
+        self._cursor.execute(self._begin)
+
+    def commit(self) -> None:
+        """Commit: on return everything is on disk."""
+        self._cursor.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Give up the transaction."""
+        self._cursor.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close; what is not committed is lost."""
+        self._raw.invalidate()

@@ -1,0 +1,112 @@
+"""Reading the outbox: what is due, in the order of its lanes, and what a person wants to see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, exists, func, literal_column, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from broker.domain.events import Event
+from broker.domain.records import Delivery
+from broker.domain.study import Instance
+from broker.ports import Changes, Held, Job
+from broker.store import tables as t
+from broker.store.bookkinds import INSTANCE
+from broker.store.codec import moment, read_moment
+from broker.store.readers import Readers, aside, page
+from broker.store.recordkinds import DELIVERY, DONE, EVENT, UNFINISHED
+
+_WAITING = ("available", "retryable")
+_earlier = t.deliveries.alias("earlier")
+
+
+class DeliveryReader:
+    """What is committed of the outbox."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def search(
+        self, *, state: str = "", destination: str = "", limit: int = 50, cursor: str = ""
+    ) -> tuple[list[Delivery], str]:
+        """Find deliveries, the newest first, and the cursor of the next page (empty: there is none)."""
+        c = t.deliveries.c
+        conditions: list[ColumnElement[bool]] = []
+        if state and state not in DONE:
+            conditions.append(t.IS_OPEN)
+        if state:
+            conditions.append(c.state == state)
+        if destination:
+            conditions.append(c.destination == destination)
+        if cursor:
+            conditions.append(c.id < cursor)
+        query = select(c.id, c.document).where(*conditions).order_by(c.id.desc()).limit(limit + 1)
+        rows, following = page(await self._readers.read(lambda connection: connection.select(query)), limit)
+        return [DELIVERY.value(document) for _, document in rows], following
+
+    async def due(self, destination: str, now: datetime, limit: int) -> list[tuple[Delivery, Event | None]]:
+        """Give the notices that may leave now: the first unfinished row of each lane, the oldest first."""
+        query = (
+            select(t.deliveries.c.document, t.events.c.document)
+            .join(t.events, t.events.c.id == t.deliveries.c.event_id, isouter=True)
+            .where(t.deliveries.c.sop_uid == "")
+        )
+        rows = await self._readers.read(lambda c: c.select(_due(query, destination, now, limit)))
+        return [(DELIVERY.value(row), EVENT.value(event) if event else None) for row, event in rows]
+
+    async def due_objects(self, node: str, now: datetime, limit: int) -> list[tuple[Delivery, Instance]]:
+        """Give the objects that may leave for *node* now, the oldest first."""
+        is_object = and_(t.instances.c.sop_uid == t.deliveries.c.sop_uid, t.instances.c.digest == t.deliveries.c.digest)
+        query = select(t.deliveries.c.document, t.instances.c.document).join(t.instances, is_object)
+        rows = await self._readers.read(lambda c: c.select(_due(query, node, now, limit)))
+        return [(DELIVERY.value(row), INSTANCE.value(instance)) for row, instance in rows]
+
+    async def next_due_at(self, destination: str) -> datetime | None:
+        """Tell when the next row may leave; rows behind another of their lane do not count."""
+        c = t.deliveries.c
+        query = _heads(select(c.not_before), destination).order_by(c.not_before).limit(1)
+        rows = await self._readers.read(lambda connection: connection.select(query))
+        return read_moment(rows[0][0]) if rows else None
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        """Count the rows of each destination by state, without those that are delivered or cancelled."""
+        c = t.deliveries.c
+        query = select(c.destination, c.state, func.count()).where(t.IS_OPEN).group_by(c.destination, c.state)
+        counted: dict[str, dict[str, int]] = {}
+        for destination, state, count in await self._readers.read(lambda connection: connection.select(query)):
+            counted.setdefault(destination, {})[state] = count
+        return counted
+
+
+def reset_executing() -> Job[int]:
+    """Make the job that makes rows available again which were on their way when their broker ended; it gives how many."""
+    key = ("state", "executing")
+
+    def decide(held: Held) -> Changes[int]:
+        found = held.find(Delivery, *key)
+        return Changes(save=tuple(replace(row, state="available") for row in found), result=len(found))
+
+    return Job(keys=((Delivery, key),), decide=decide)
+
+
+def _due(query: Select[Any], destination: str, now: datetime, limit: int) -> Select[Any]:
+    """Walk the queue from its oldest row; the other indexes would have it sorted first."""
+    c = t.deliveries.c
+    heads = _heads(query, destination).where(aside(c.not_before) <= moment(now))
+    return heads.order_by(c.id).limit(limit)
+
+
+def _heads(query: Select[Any], destination: str) -> Select[Any]:
+    """Leave the rows that wait and have no unfinished row of their lane before them."""
+    c, earlier = t.deliveries.c, _earlier.c
+    is_behind = exists().where(
+        literal_column("earlier.is_open = 1"),
+        earlier.destination == c.destination,
+        earlier.lane == c.lane,
+        earlier.id < c.id,
+        earlier.state.in_(UNFINISHED),
+    )
+    return query.where(t.IS_OPEN, c.destination == destination, aside(c.state).in_(_WAITING), ~is_behind)

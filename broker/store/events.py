@@ -1,0 +1,24 @@
+"""Reading events that are of no one order."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, literal_column, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from broker.domain.events import Event
+from broker.store import tables as t
+from broker.store.readers import Readers
+from broker.store.recordkinds import EVENT
+
+
+class EventReader:
+    """What is committed of events."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def alarms(self, limit: int) -> list[Event]:
+        """Give the newest events that are alarms, the newest first."""
+        is_alarm: ColumnElement[bool] = literal_column("events.is_alarm = 1", Boolean)
+        query = select(t.events.c.document).where(is_alarm).order_by(t.events.c.id.desc()).limit(limit)
+        return await self._readers.values(EVENT, query)

@@ -1,0 +1,122 @@
+"""The rows that the jobs of one transaction see: what is in the database, with the changes of the jobs before them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import Dialect
+
+from broker.ports import Key
+from broker.store.connection import Connection
+from broker.store.kinds import Identity, NamedKey
+from broker.store.recordkinds import KINDS
+from broker.store.statements import KindStatements, Lookup
+
+T = TypeVar("T")
+
+
+class Statements:
+    """The statements of every kind, made when they are first needed and kept as long as the store."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._of: dict[type[Any], KindStatements[Any]] = {}
+
+    def of(self, kind: type[T]) -> KindStatements[T]:
+        """Give the statements of *kind*."""
+        found = self._of.get(kind)
+        if found is None:
+            found = self._of[kind] = KindStatements(self._dialect, KINDS[kind])
+        return found
+
+
+class HeldRows:
+    """The unit of work of one batch: each row once, under all its keys, and what has changed (see ports.Held).
+
+    Nothing is written before the end: a query's answer is overlaid with what the batch has saved and deleted.
+    """
+
+    def __init__(self, statements: Statements, connection: Connection) -> None:
+        self._statements = statements
+        self._connection = connection
+        self._rows: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
+        self._index: dict[tuple[type[Any], NamedKey], dict[Identity, None]] = {}
+        self._asked: set[tuple[type[Any], NamedKey]] = set()
+        self._changed: dict[type[Any], dict[Identity, None]] = defaultdict(dict)
+
+    def find(self, kind: type[T], *key: str) -> tuple[T, ...]:
+        """Find all rows of *kind* under *key*, as the jobs before have left them."""
+        if (kind, key) not in self._asked:
+            self.prefetch([(kind, key)])
+        of = self._statements.of(kind).kind
+        rows = self._rows[kind]
+        known = [rows[identity] for identity in self._index.get((kind, key), ())]
+        if of.finders[key[0]].is_owned:
+            return tuple(row for row in known if row is not None)[:1]
+        found = tuple(row for row in known if row is not None and key in of.keys(row))
+        if of.prefers is not None and len(found) > 1:
+            return tuple(row for row in found if of.prefers(row, key)) or found
+        return found
+
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        """Fetch the rows under *keys*, those of one kind and name with one query."""
+        wanted: dict[tuple[type[Any], str], dict[NamedKey, None]] = defaultdict(dict)
+        for kind, key in keys:
+            if (kind, key) in self._asked:
+                continue
+            self._asked.add((kind, key))
+            finder = KINDS[kind].finders[key[0]]
+            if key[finder.subject]:
+                wanted[kind, key[0]][key] = None
+        for (kind, name), named in wanted.items():
+            statements = self._statements.of(kind)
+            missing = self._fetch(kind, statements.lookups[name], list(named))
+            if missing and name in statements.otherwise:
+                self._fetch(kind, statements.otherwise[name], missing)
+
+    def save(self, row: Any) -> None:
+        """Put *row* in the place of what has its identity; found from now on under the keys that it has now."""
+        kind = type(row)
+        of = KINDS[kind]
+        identity = of.identity(row)
+        rows = self._rows[kind]
+        if rows.get(identity) == row:
+            return
+        rows[identity] = row
+        self._changed[kind][identity] = None
+        for key in of.keys(row):
+            self._index.setdefault((kind, key), {})[identity] = None
+
+    def delete(self, row: Any) -> None:
+        """Take away what has the identity of *row*."""
+        identity = KINDS[type(row)].identity(row)
+        self._rows[type(row)][identity] = None
+        self._changed[type(row)][identity] = None
+
+    def changes(self) -> Iterator[tuple[KindStatements[Any], list[tuple[Identity, Any]]]]:
+        """Give what has changed, by kind in the order of writing: identities with their rows, None for deleted."""
+        for kind in KINDS:
+            changed = self._changed.get(kind)
+            if changed:
+                rows = self._rows[kind]
+                yield self._statements.of(kind), [(identity, rows[identity]) for identity in changed]
+
+    def _fetch(self, kind: type[Any], lookup: Lookup[Any], keys: list[NamedKey]) -> list[NamedKey]:
+        """Fetch what is under *keys* into the map; give the keys under which there is nothing."""
+        of = KINDS[kind]
+        name = keys[0][0]
+        in_key, in_identity = len(keys[0]) - 1, len(of.identity_columns)
+        rows = self._rows[kind]
+        found: dict[NamedKey, dict[Identity, None]] = {key: {} for key in keys}
+        for text, parameters in lookup.queries(keys):
+            for row in self._connection.fetch(text, parameters):
+                identity = row[in_key : in_key + in_identity]
+                found[(name, *row[:in_key])][identity] = None
+                if identity not in rows:
+                    rows[identity] = of.value(*row[in_key + in_identity :])
+        for key, identities in found.items():
+            saved = self._index.get((kind, key), {})
+            self._index[kind, key] = dict.fromkeys(sorted(identities)) | saved
+        return [key for key, identities in found.items() if not identities]

@@ -1,0 +1,52 @@
+"""Queries compiled once for each number of values, however many values they are asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Dialect, Select
+
+from broker.store.connection import Row, Statement, compiled
+
+Asked = Mapping[str, Sequence[Any]]
+"""The values of a query's conditions by the conditions' names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Stands for one value while a query is compiled."""
+
+    name: str
+    index: int
+
+
+class Prepared:
+    """Queries of one form. *build* makes the query from what it is given for each condition that is asked."""
+
+    def __init__(self, dialect: Dialect, build: Callable[[Asked], Select[Any]]) -> None:
+        self._dialect = dialect
+        self._build = build
+        self._made: dict[tuple[tuple[str, int], ...], Statement] = {}
+
+    def query(self, asked: Asked) -> tuple[str, Row]:
+        """Give the text and the parameters of the query for *asked*."""
+        padded = {name: _padded(values) for name, values in asked.items()}
+        shape = tuple((name, len(values)) for name, values in padded.items())
+        statement = self._made.get(shape) or self._make(shape)
+        parameters = (
+            padded[value.name][value.index] if isinstance(value, _Slot) else value for value in statement.parameters
+        )
+        return statement.text, tuple(parameters)
+
+    def _make(self, shape: tuple[tuple[str, int], ...]) -> Statement:
+        slots = {name: [_Slot(name, index) for index in range(count)] for name, count in shape}
+        made = self._made[shape] = compiled(self._dialect, self._build(slots))
+        return made
+
+
+def _padded(values: Sequence[Any]) -> Sequence[Any]:
+    """Fill up to a power of two with the last value, so that few queries are compiled."""
+    count = 1 << (len(values) - 1).bit_length()
+    return [*values, *[values[-1]] * (count - len(values))]

@@ -1,0 +1,162 @@
+"""Messages, tombstones, events, the outbox, users and tokens: how they are kept and found; and the list of all kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from broker.domain.accounts import Token, User
+from broker.domain.events import Event
+from broker.domain.records import Delivery, StoredMessage, Tombstone
+from broker.store import tables as t
+from broker.store.bookkinds import INSTANCE, ORDER, PATIENT, PERFORMED, RAW_DATA_SET, STUDY
+from broker.store.codec import moment
+from broker.store.kinds import Finder, Kind, NamedKey, by, links
+
+UNFINISHED = ("available", "executing", "retryable")
+DONE = ("delivered", "cancelled")
+
+
+def _message_columns(message: StoredMessage, version: int) -> tuple[Any, ...]:
+    return (
+        message.key,
+        message.problem_key,
+        message.listener,
+        message.type,
+        message.state,
+        message.control_id,
+        moment(message.received_at),
+    )
+
+
+def _event_columns(event: Event, version: int) -> tuple[Any, ...]:
+    return (
+        moment(event.at),
+        event.type,
+        event.order_id,
+        event.patient_ref,
+        event.study_uid,
+        int(event.is_alarm),
+    )
+
+
+def _delivery_keys(delivery: Delivery) -> Iterator[NamedKey]:
+    yield "id", delivery.id
+    if delivery.state not in DONE:
+        yield "state", delivery.state
+    if delivery.sop_uid and delivery.state in UNFINISHED:
+        yield "object", delivery.study_uid
+
+
+def _delivery_columns(delivery: Delivery, version: int) -> tuple[Any, ...]:
+    return (
+        delivery.destination,
+        delivery.lane,
+        delivery.state,
+        moment(delivery.not_before),
+        int(delivery.state not in DONE),
+        delivery.event_id,
+        delivery.order_id,
+        delivery.study_uid,
+        delivery.sop_uid,
+        delivery.digest,
+    )
+
+
+def _tombstone_finder(kind: str) -> Finder:
+    c = t.tombstones.c
+    return Finder(columns=(c.facility, c.namespace, c.number), source=t.tombstones, fixed=c.kind == kind)
+
+
+MESSAGE = Kind(
+    type=StoredMessage,
+    table=t.messages,
+    identity=lambda message: (message.id,),
+    keys=lambda message: (("id", message.id), ("key", message.key), ("problem", message.problem_key)),
+    finders={
+        "id": by(t.messages.c.id),
+        "key": by(t.messages.c.key),
+        "problem": by(t.messages.c.problem_key),
+    },
+    columns=_message_columns,
+    projections=(
+        links(
+            t.message_orders,
+            "message_id",
+            lambda message: [(order_id, message.id) for order_id in dict.fromkeys(message.order_ids)],
+        ),
+    ),
+    blobs=("raw", "answer"),
+)
+
+TOMBSTONE = Kind(
+    type=Tombstone,
+    table=t.tombstones,
+    identity=lambda stone: (stone.kind, stone.facility, stone.namespace, stone.number),
+    keys=lambda stone: ((stone.kind, stone.facility, stone.namespace, stone.number),),
+    finders={kind: _tombstone_finder(kind) for kind in ("placer", "filler", "accession")},
+    columns=lambda stone, version: (moment(stone.expires_at),),
+)
+
+EVENT = Kind(
+    type=Event,
+    table=t.events,
+    identity=lambda event: (event.id,),
+    keys=lambda event: (("id", event.id),),
+    finders={"id": by(t.events.c.id)},
+    columns=_event_columns,
+)
+
+DELIVERY = Kind(
+    type=Delivery,
+    table=t.deliveries,
+    identity=lambda delivery: (delivery.id,),
+    keys=_delivery_keys,
+    finders={
+        "id": by(t.deliveries.c.id),
+        "state": Finder(columns=(t.deliveries.c.state,), source=t.deliveries, fixed=t.IS_OPEN),
+        "object": Finder(
+            columns=(t.deliveries.c.study_uid,),
+            source=t.deliveries,
+            fixed=t.IS_OPEN & (t.deliveries.c.sop_uid != "") & (t.deliveries.c.state != "dead"),
+        ),
+    },
+    columns=_delivery_columns,
+)
+
+USER = Kind(
+    type=User,
+    table=t.users,
+    identity=lambda user: (user.name,),
+    keys=lambda user: (("name", user.name),),
+    finders={"name": by(t.users.c.name)},
+    columns=lambda user, version: (),
+)
+
+TOKEN = Kind(
+    type=Token,
+    table=t.tokens,
+    identity=lambda token: (token.name,),
+    keys=lambda token: (("name", token.name), ("hash", token.token_hash)),
+    finders={"name": by(t.tokens.c.name), "hash": by(t.tokens.c.token_hash)},
+    columns=lambda token, version: (token.token_hash,),
+)
+
+KINDS: dict[type[Any], Kind[Any]] = {
+    kind.type: kind
+    for kind in (
+        PATIENT,
+        ORDER,
+        PERFORMED,
+        RAW_DATA_SET,
+        STUDY,
+        INSTANCE,
+        MESSAGE,
+        TOMBSTONE,
+        EVENT,
+        DELIVERY,
+        USER,
+        TOKEN,
+    )
+}
+"""Every kind of row, in the order in which they are written."""

@@ -1,0 +1,77 @@
+"""Reading studies, their objects, and the raw data sets of performed steps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, func, literal_column, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from broker.domain.records import RawDataSet
+from broker.domain.study import Instance, Study
+from broker.store import tables as t
+from broker.store.bookkinds import INSTANCE, RAW_DATA_SET, STUDY
+from broker.store.codec import moment, read_moment
+from broker.store.readers import Readers, page
+
+_WAITS: ColumnElement[bool] = literal_column("studies.is_complete = 0 AND studies.quiet_at <> ''", Boolean)
+
+
+class StudyReader:
+    """What is committed of studies."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def search(self, *, state: str = "", limit: int = 50, cursor: str = "") -> tuple[list[Study], str]:
+        """Find studies, those with the newest object first, and the cursor of the next page (empty: there is none)."""
+        c = t.studies.c
+        place = c.last_at + " " + c.uid
+        query = select(place, c.document).order_by(c.last_at.desc(), c.uid.desc()).limit(limit + 1)
+        if state:
+            query = query.where(c.state == state)
+        if cursor:
+            query = query.where(c.last_at <= cursor.partition(" ")[0], place < cursor)
+        rows, following = page(await self._readers.read(lambda connection: connection.select(query)), limit)
+        return [STUDY.value(row[1]) for row in rows], following
+
+    async def get(self, study_uid: str) -> Study | None:
+        """Find one study."""
+        query = select(t.studies.c.document).where(t.studies.c.uid == study_uid)
+        return next(iter(await self._readers.values(STUDY, query)), None)
+
+    async def due_quiet(self, now: datetime) -> list[str]:
+        """Give the Study UIDs whose quiet time is over, the longest waiting first."""
+        c = t.studies.c
+        query = select(c.uid).where(_WAITS, c.quiet_at <= moment(now)).order_by(c.quiet_at)
+        return [uid for (uid,) in await self._readers.read(lambda connection: connection.select(query))]
+
+    async def next_quiet_at(self) -> datetime | None:
+        """Tell when the next quiet time is over."""
+        query = select(func.min(t.studies.c.quiet_at)).where(_WAITS)
+        ((first,),) = await self._readers.read(lambda connection: connection.select(query))
+        return read_moment(first or "")
+
+
+class InstanceReader:
+    """What is committed of objects, and of data sets as they came."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def of_study(self, study_uid: str) -> list[Instance]:
+        """Give the objects of a study, by series."""
+        c = t.instances.c
+        query = select(c.document).where(c.study_uid == study_uid).order_by(c.series_uid, c.sop_uid)
+        return await self._readers.values(INSTANCE, query)
+
+    async def paths(self) -> set[str]:
+        """Give the paths of all objects, relative to the spool."""
+        query = select(t.instances.c.path)
+        return {path for (path,) in await self._readers.read(lambda connection: connection.select(query))}
+
+    async def raw_data_sets(self, uid: str) -> list[RawDataSet]:
+        """Give the data sets of an MPPS as they came, in order."""
+        c = t.raw_data_sets.c
+        query = select(*RAW_DATA_SET.content_columns).where(c.uid == uid).order_by(c.at)
+        return await self._readers.values(RAW_DATA_SET, query)

@@ -1,0 +1,106 @@
+"""Reading the worklist: the keys of the steps that a query may mean, then the entries, built once and kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any
+
+from broker.domain.order import Order, Patient
+from broker.domain.query import Criteria
+from broker.domain.worklist import WorklistEntry
+from broker.domain.worklist_item import entry
+from broker.store.connection import Connection, Row
+from broker.store.held import Statements
+from broker.store.prepared import Prepared
+from broker.store.readers import Readers
+from broker.store.worklist_query import (
+    conditions,
+    order_steps_query,
+    patient_query,
+    patients_of,
+    step_query,
+)
+
+KEPT_ENTRIES = 10_000
+MOST_PATIENTS = 64
+"""More patients than that do not lead a query: the list itself is shorter."""
+
+StepKey = Row
+"""Order, requested procedure, step, the order's version, the patient's version."""
+
+
+class WorklistReader:
+    """Gives worklist entries; those that have not changed are not built again."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._statements = Statements(readers.dialect)
+        self._steps = Prepared(readers.dialect, step_query)
+        self._steps_of_orders = Prepared(readers.dialect, order_steps_query)
+        self._patients = Prepared(readers.dialect, partial(patient_query, most=MOST_PATIENTS + 1))
+        self._kept: OrderedDict[StepKey, WorklistEntry] = OrderedDict()
+        self._guard = Lock()
+
+    async def search(self, criteria: Criteria) -> list[WorklistEntry]:
+        """Give the listed steps that *criteria* do not leave out, by start."""
+        return await self._readers.read(partial(self._search, criteria))
+
+    async def of_orders(self, order_ids: Sequence[str]) -> list[WorklistEntry]:
+        """Give all steps of these orders, listed or not."""
+        if not order_ids:
+            return []
+        return await self._readers.read(partial(self._of_orders, order_ids))
+
+    def _search(self, criteria: Criteria, connection: Connection) -> list[WorklistEntry]:
+        asked = conditions(criteria)
+        of_patients = patients_of(criteria)
+        with connection.snapshot():
+            if of_patients:
+                refs = tuple(ref for (ref,) in connection.fetch(*self._patients.query(of_patients)))
+                if not refs:
+                    return []
+                asked["patients"] = refs if len(refs) <= MOST_PATIENTS else ()
+            given = {name: values for name, values in asked.items() if values}
+            return self._entries(connection, connection.fetch(*self._steps.query(given)))
+
+    def _of_orders(self, order_ids: Sequence[str], connection: Connection) -> list[WorklistEntry]:
+        with connection.snapshot():
+            keys = connection.fetch(*self._steps_of_orders.query({"orders": order_ids}))
+            return self._entries(connection, keys)
+
+    def _entries(self, connection: Connection, keys: Iterable[Row]) -> list[WorklistEntry]:
+        found: dict[StepKey, WorklistEntry | None] = {}
+        with self._guard:
+            for key in keys:
+                kept = found[key] = self._kept.get(key)
+                if kept is not None:
+                    self._kept.move_to_end(key)
+        missing = [key for key, kept in found.items() if kept is None]
+        if missing:
+            built = self._build(connection, missing)
+            found.update(built)
+            with self._guard:
+                self._kept.update(built)
+                while len(self._kept) > KEPT_ENTRIES:
+                    self._kept.popitem(last=False)
+        return [one for one in found.values() if one is not None]
+
+    def _build(self, connection: Connection, keys: Sequence[Row]) -> dict[StepKey, WorklistEntry]:
+        orders = self._load(connection, Order, "id", dict.fromkeys(key[0] for key in keys))
+        refs = dict.fromkeys(order.patient_ref for order in orders.values())
+        patients = self._load(connection, Patient, "ref", refs)
+        built: dict[StepKey, WorklistEntry] = {}
+        for key in keys:
+            order = orders[key[0]]
+            step = next(one for one in order.steps if (one.procedure_id, one.step_id) == key[1:3])
+            built[key] = entry("/".join(map(str, key)), patients[order.patient_ref], order, step)
+        return built
+
+    def _load(self, connection: Connection, kind: type[Any], name: str, ids: Iterable[str]) -> dict[str, Any]:
+        statements = self._statements.of(kind)
+        queries = statements.lookups[name].queries([(name, id) for id in ids])
+        rows = (row for text, parameters in queries for row in connection.fetch(text, parameters))
+        return {row[0]: statements.kind.value(*row[2:]) for row in rows}
