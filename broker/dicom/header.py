@@ -6,6 +6,7 @@ skipped, so that nothing but the element in hand is ever held.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _TOP: Final = frozenset((*_OBJECT, _NAME, _PATIENT_ID, _PATIENT_ISSUER, _BIRTH_D
 _NESTED: Final = frozenset((_STEP_ID, _PROCEDURE_ID, _ACCESSION, _REFERENCED, _NAMESPACE, _UNIVERSAL))
 _WANTED: Final = _TOP | _SEQUENCES
 _LAST: Final = _REQUESTS
+
+_UID: Final = re.compile(r"[0-9.]{1,64}")
 
 VALUE_LIMIT: Final = 1024
 """The longest value that is read; the standard allows 64 characters, with escapes and three name groups."""
@@ -72,7 +75,11 @@ class _Open:
 
 
 class HeaderReader:
-    """Reads a header from a data set that comes in pieces; *sop_class* and *sop_uid* are the command set's."""
+    """Reads a header from a data set that comes in pieces.
+
+    *sop_class* and *sop_uid*, the command set's, stand where the data set has none; an object that names no study is
+    a study of its own.
+    """
 
     def __init__(self, transfer_syntax: str, sop_class: str, sop_uid: str) -> None:
         self._command = (sop_class, sop_uid)
@@ -232,14 +239,19 @@ def _facts(
     def text(values: dict[int, bytes], tag: int) -> str:
         return charset.decode(values.get(tag, b"").rstrip(b"\0"), tag == _NAME).strip()
 
+    def uid(values: dict[int, bytes], tag: int) -> str:
+        found = text(values, tag)
+        return found if _UID.fullmatch(found) else ""
+
     issuers = [text(item, _NAMESPACE) or text(item, _UNIVERSAL) for item in items[_ISSUER]]
-    performed = [uid for item in items[_PERFORMED] if (uid := text(item, _REFERENCED))]
+    performed = [one for item in items[_PERFORMED] if (one := uid(item, _REFERENCED))]
     requests = ((text(item, _STEP_ID), text(item, _PROCEDURE_ID), text(item, _ACCESSION)) for item in items[_REQUESTS])
+    sop_uid = uid(top, _INSTANCE) or sop_uid
     return ObjectFacts(
-        sop_class=text(top, _CLASS) or sop_class,
-        sop_uid=text(top, _INSTANCE) or sop_uid,
-        study_uid=text(top, _STUDY),
-        series_uid=text(top, _SERIES),
+        sop_class=uid(top, _CLASS) or sop_class,
+        sop_uid=sop_uid,
+        study_uid=uid(top, _STUDY) or sop_uid,
+        series_uid=uid(top, _SERIES),
         modality=text(top, _MODALITY),
         accession=text(top, _ACCESSION),
         accession_issuer=issuers[0] if issuers else "",

@@ -1,0 +1,240 @@
+"""The spool: objects on their way to the archives, one synced file each, under names that the broker makes.
+
+``incoming/<id>.part`` while an object arrives, ``<study>/<id>.dcm`` when it is whole and on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+
+from broker.dicom.header import HeaderReader
+from broker.dicom.part10 import FileMeta, read_meta
+from broker.domain.study import Instance, ObjectFacts
+from broker.errors import BrokerError
+from broker.ports import Ids
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_INCOMING: Final = "incoming"
+_CHUNK: Final = 1024 * 1024
+_UID: Final = re.compile(r"[0-9][0-9.]{0,63}")
+WORKERS: Final = 8
+
+
+class PartFile:
+    """An object that is arriving: *size* bytes of its data set are written, after *offset* bytes of meta."""
+
+    def __init__(self, path: Path, meta: FileMeta) -> None:
+        self.path = path
+        self.size = 0
+        self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        head = meta.encode()
+        self.offset = len(head)
+        try:
+            _write_all(self._descriptor, head)
+        except OSError:
+            self.discard()
+            raise
+
+    def write(self, fragment: bytes) -> None:
+        """Append *fragment* to the data set. Raises OSError."""
+        _write_all(self._descriptor, fragment)
+        self.size += len(fragment)
+
+    def digest(self) -> str:
+        """Digest the data set: 64 hexadecimal digits (SHA-256, which processors have in hardware)."""
+        digest = hashlib.sha256()
+        at, end = self.offset, self.offset + self.size
+        while at < end:
+            chunk = os.pread(self._descriptor, min(_CHUNK, end - at), at)
+            if not chunk:
+                raise OSError("the file ends early")
+            digest.update(chunk)
+            at += len(chunk)
+        return digest.hexdigest()
+
+    def sync(self) -> None:
+        """Bring the bytes to the disk."""
+        os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def discard(self) -> None:
+        """Let go of the file and remove it."""
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An object that is whole and on disk: *path* relative to the spool, *size* and *digest* of its data set."""
+
+    path: str
+    size: int
+    digest: str
+
+
+class Spool:
+    """The folder *root*. Methods block, but for `keep` and `forget`, which use the spool's own threads."""
+
+    def __init__(self, root: Path, ids: Ids, workers: int = WORKERS) -> None:
+        self.root = root
+        self._ids = ids
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="spool")
+        self._folder_lock = threading.Lock()
+        (root / _INCOMING).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def close(self) -> None:
+        """End the threads, after what they have in hand."""
+        self._pool.shutdown()
+
+    def create(self, meta: FileMeta) -> PartFile:
+        """Open a file for an arriving object. Raises OSError."""
+        return PartFile(self.root / _INCOMING / f"{self._ids()}.part", meta)
+
+    async def keep(self, part: PartFile, study_uid: str) -> Kept:
+        """Bring *part* to the disk under its study; on OSError nothing of it is left."""
+        settled, digest = await asyncio.gather(
+            self._in_thread(lambda: self._settle(part, study_uid)),
+            self._in_thread(part.digest),
+            return_exceptions=True,
+        )
+        for outcome in (settled, digest):
+            if isinstance(outcome, BaseException):
+                part.discard()
+                raise outcome
+        part.close()
+        return Kept(path=str(settled), size=part.size, digest=str(digest))
+
+    async def forget(self, path: str) -> None:
+        """Remove a stored object without blocking the loop."""
+        await self._in_thread(lambda: self.remove(path))
+
+    def remove(self, path: str) -> None:
+        """Remove a stored object, and its folder when it was the last; one that is gone already is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.root / path)
+        with contextlib.suppress(OSError):
+            os.rmdir((self.root / path).parent)
+
+    def locate(self, instance: Instance) -> tuple[Path, int]:
+        """Tell the file of *instance*, and where in it the data set begins. Raises OSError."""
+        path = self.root / instance.path
+        with open(path, "rb") as file:
+            try:
+                read_meta(file)
+            except BrokerError as fault:
+                raise OSError(errno.EIO, fault.message) from fault
+            return path, file.tell()
+
+    def reconcile(self, known: Collection[str]) -> Iterator[tuple[ObjectFacts, Instance]]:
+        """Remove what never became whole; give the whole files that are not *known*, to be adopted.
+
+        A file that cannot be read is left where it is and logged.
+        """
+        for part in (self.root / _INCOMING).glob("*.part"):
+            part.unlink()
+        for file in sorted(self.root.glob("*/*.dcm")):
+            path = file.relative_to(self.root).as_posix()
+            if path in known:
+                continue
+            try:
+                yield self._adopt(path)
+            except (OSError, BrokerError) as fault:
+                log.error("spool.file_unreadable", path=path, reason=str(fault))
+
+    def _adopt(self, path: str) -> tuple[ObjectFacts, Instance]:
+        with open(self.root / path, "rb") as file:
+            meta, digest, start = read_meta(file), hashlib.sha256(), file.tell()
+            header = HeaderReader(meta.transfer_syntax, meta.sop_class, meta.sop_uid)
+            while piece := file.read(_CHUNK):
+                header.feed(piece)
+                digest.update(piece)
+            kept = Kept(path=path, size=file.tell() - start, digest=digest.hexdigest())
+            arrived = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+        facts = header.finish()
+        return facts, instance_of(facts, kept, meta, arrived)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _settle(self, part: PartFile, study_uid: str) -> str:
+        """Sync the file, move it to its study's folder, sync the folder: the order that a power cut cannot undo."""
+        part.sync()
+        folder = self.root / folder_of(study_uid)
+        target = folder / f"{part.path.stem}.dcm"
+        while True:
+            self._make(folder)
+            try:
+                os.rename(part.path, target)
+                break
+            except FileNotFoundError:
+                if not part.path.exists():
+                    raise
+        part.path = target
+        _sync_folder(folder)
+        return f"{folder.name}/{target.name}"
+
+    def _make(self, folder: Path) -> None:
+        """Make *folder*, durably before anybody relies on it; it may vanish again with its last object."""
+        with self._folder_lock, contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            _sync_folder(self.root)
+
+
+def folder_of(study_uid: str) -> str:
+    """Name a study's folder: its UID, or when that is not one a digest, so that no name leads out of the spool."""
+    if _UID.fullmatch(study_uid):
+        return study_uid
+    return "x" + hashlib.sha256(study_uid.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def instance_of(facts: ObjectFacts, kept: Kept, meta: FileMeta, arrived: datetime) -> Instance:
+    """Make the row of a stored object."""
+    return Instance(
+        sop_uid=facts.sop_uid,
+        digest=kept.digest,
+        sop_class=facts.sop_class,
+        transfer_syntax=meta.transfer_syntax,
+        study_uid=facts.study_uid,
+        series_uid=facts.series_uid,
+        ae=meta.source_ae,
+        path=kept.path,
+        size=kept.size,
+        received_at=arrived,
+    )
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    written = os.write(descriptor, content)
+    while written < len(content):
+        written += os.write(descriptor, content[written:])
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

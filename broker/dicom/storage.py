@@ -1,0 +1,182 @@
+"""C-STORE: an object goes to the spool as it arrives, then to its row, then it is answered (PS3.4 B.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection
+from typing import Final, Protocol
+
+import structlog
+
+from broker.dicom.header import HeaderReader
+from broker.dicom.part10 import FileMeta
+from broker.dicom.service import SUCCESS, Failure, Request, Response
+from broker.dicom.spool import PartFile, Spool, instance_of
+from broker.domain.study import Instance, ObjectFacts
+from broker.errors import BrokerError
+from broker.ports import Clock
+from broker.ul.dimse import Status
+
+log = structlog.get_logger()
+
+HELD_LIMIT: Final = 64 * 1024
+"""So many bytes wait in memory until the header is known; then the file is made, with what is known."""
+
+
+class Arrival(Protocol):
+    """What became of an object: *is_new* is False for one that was here already, byte for byte."""
+
+    @property
+    def is_new(self) -> bool: ...
+
+
+class Arrivals(Protocol):
+    """The use case behind C-STORE."""
+
+    async def received(self, facts: ObjectFacts, instance: Instance) -> Arrival:
+        """Keep the row of an object that is synced in the spool. Raises BrokerError when nothing can be written."""
+
+
+class Storage:
+    """Takes the objects of every storage class."""
+
+    def __init__(
+        self, spool: Spool, arrivals: Arrivals, clock: Clock, implementation_uid: str, implementation_version: str
+    ) -> None:
+        self.spool = spool
+        self.clock = clock
+        self.implementation = (implementation_uid, implementation_version)
+        self._arrivals = arrivals
+        self._unrecorded: deque[tuple[ObjectFacts, Instance]] = deque()
+
+    def begin(self, request: Request) -> Reception:
+        """Open a sink for an object."""
+        return Reception(self, request)
+
+    async def record(self, facts: ObjectFacts, instance: Instance) -> None:
+        """Commit the row of a stored object; of one that is here already the second file goes.
+
+        Raises BrokerError when the store cannot write. The file stays then, for nobody knows whether the commit took
+        place; it is recorded when the store writes again, or adopted at the next start.
+        """
+        try:
+            await self._record(facts, instance)
+        except BrokerError:
+            self._unrecorded.append((facts, instance))
+            raise
+        if self._unrecorded:
+            earlier = self._unrecorded.popleft()
+            try:
+                await self._record(*earlier)
+            except BrokerError:
+                self._unrecorded.append(earlier)
+
+    async def adopt(self, known: Collection[str]) -> int:
+        """Commit the rows of whole files that a dead process left without; *known* are the paths that have one.
+
+        Say how many there were.
+        """
+        found = await asyncio.to_thread(lambda: list(self.spool.reconcile(known)))
+        for facts, instance in found:
+            await self._record(facts, instance)
+        return len(found)
+
+    async def _record(self, facts: ObjectFacts, instance: Instance) -> None:
+        arrival = await self._arrivals.received(facts, instance)
+        if not arrival.is_new:
+            await self.spool.forget(instance.path)
+
+
+class Reception:
+    """One object that is arriving.
+
+    The data set says what it is; the command set only where the data set does not: an archive, and the MPPS that
+    names it, go by the data set.
+    """
+
+    def __init__(self, storage: Storage, request: Request) -> None:
+        command = request.command
+        self._storage = storage
+        self._request = request
+        self._header = HeaderReader(
+            request.transfer_syntax, command.sop_class or request.abstract_syntax, command.sop_instance
+        )
+        self._facts: ObjectFacts | None = None
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._part: PartFile | None = None
+        self._meta: FileMeta | None = None
+
+    def write(self, fragment: bytes) -> None:
+        """Take the next piece of the data set; raise Failure A700H when the spool cannot."""
+        if self._facts is None:
+            self._facts = self._header.feed(fragment)
+        try:
+            if self._part is not None:
+                self._part.write(fragment)
+                return
+            self._held.append(fragment)
+            self._held_size += len(fragment)
+            if self._facts is not None or self._held_size >= HELD_LIMIT:
+                self._start()
+        except OSError as fault:
+            raise _cannot_store(self._request, fault.strerror or str(fault)) from fault
+
+    async def finish(self) -> Response:
+        """Sync the object, commit its row, then answer 0000H."""
+        facts = self._facts = self._facts or self._header.finish()
+        if not facts.sop_uid:
+            self.abandon()
+            raise Failure(Status.CANNOT_UNDERSTAND, "no SOP Instance UID in command and data set")
+        self._warn_of_contradiction(facts)
+        spool = self._storage.spool
+        try:
+            part, meta = self._start()
+            kept = await spool.keep(part, facts.study_uid)
+        except OSError as fault:
+            self.abandon()
+            raise _cannot_store(self._request, fault.strerror or str(fault)) from fault
+        try:
+            await self._storage.record(facts, instance_of(facts, kept, meta, self._storage.clock()))
+        except BrokerError as fault:
+            raise _cannot_store(self._request, fault.message) from fault
+        return SUCCESS
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        self._held.clear()
+        if self._part is not None:
+            self._part.discard()
+
+    def _start(self) -> tuple[PartFile, FileMeta]:
+        """Make the file, unless it is made, with what has been held."""
+        if self._part is None or self._meta is None:
+            command, facts, (uid, version) = self._request.command, self._facts, self._storage.implementation
+            self._meta = FileMeta(
+                sop_class=facts.sop_class if facts else command.sop_class,
+                sop_uid=facts.sop_uid if facts else command.sop_instance,
+                transfer_syntax=self._request.transfer_syntax,
+                implementation_uid=uid,
+                implementation_version=version,
+                source_ae=self._request.calling_ae,
+            )
+            self._part = self._storage.spool.create(self._meta)
+            self._part.write(b"".join(self._held))
+            self._held.clear()
+        return self._part, self._meta
+
+    def _warn_of_contradiction(self, facts: ObjectFacts) -> None:
+        announced = self._request.command.sop_instance
+        if announced != facts.sop_uid:
+            log.warning(
+                "storage.command_contradicts_object",
+                calling=self._request.calling_ae,
+                announced=announced,
+                found=facts.sop_uid,
+            )
+
+
+def _cannot_store(request: Request, reason: str) -> Failure:
+    log.error("storage.object_refused", calling=request.calling_ae, reason=reason)
+    return Failure(Status.OUT_OF_RESOURCES, f"cannot store: {reason}")
