@@ -7,22 +7,17 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from broker.dicom.requestor import Requestor
-from broker.dicom.server import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
+from broker.dicom.source import Source, pieces
+from broker.dicom.transport import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from broker.errors import BrokerError, Unreachable
 from broker.ul.association import DEFAULT_MAX_PDU
 from broker.ul.dimse import VERIFICATION, Command, Kind, is_pending
 from broker.ul.items import RoleSelection, UserInformation
 from broker.ul.negotiation import AcceptedContext
 from broker.ul.pdu import MAX_CONTEXTS, AssociateRequest, ProposedContext
-
-READ_SIZE: Final = 262_144
-
-Source = Path | bytes | AsyncIterator[bytes]
-"""Where a data set comes from: a file (from an offset), bytes, or pieces of any size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +28,9 @@ class Timeouts:
     associate_seconds: float = 30
     answer_seconds: float = 60
     release_seconds: float = 5
+
+
+DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +68,7 @@ async def associate(
     calling: str,
     called: str,
     contexts: Sequence[tuple[str, Sequence[str]]],
-    timeouts: Timeouts = Timeouts(),
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
     max_pdu: int = DEFAULT_MAX_PDU,
     tls: ssl.SSLContext | None = None,
     roles: Sequence[RoleSelection] = (),
@@ -181,7 +179,10 @@ class ClientAssociation:
         *,
         offset: int = 0,
     ) -> Answer:
-        """Send one object (C-STORE), read piece by piece; *offset* is where the data set begins in a file."""
+        """Send one object (C-STORE), read piece by piece; *offset* is where the data set begins in a file.
+
+        A source that cannot be read from the start raises OSError with nothing sent; later, the association is aborted.
+        """
         context = self._context(sop_class, transfer_syntax)
         message_id = self._next_id()
         command = Command(
@@ -192,18 +193,18 @@ class ClientAssociation:
             priority=0,
             has_data_set=True,
         )
+        stream = pieces(source, offset)
+        held = await anext(stream, b"")
         self._requestor.check()
         association = self._requestor.association
         association.send_command(context.id, command)
         try:
-            held = b""
-            async for piece in _pieces(source, offset):
-                if held:
-                    association.send_data(context.id, held, is_last=False)
-                    await self._drain()
+            async for piece in stream:
+                association.send_data(context.id, held, is_last=False)
+                await self._requestor.send(self._timeouts.answer_seconds)
                 held = piece
             association.send_data(context.id, held, is_last=True)
-            await self._drain()
+            await self._requestor.send(self._timeouts.answer_seconds)
         except BaseException:
             # Half an object cannot be taken back: the association is of no more use.
             self._requestor.cut()
@@ -250,11 +251,7 @@ class ClientAssociation:
     async def _send(self, context: AcceptedContext, command: Command, data_set: bytes | None) -> None:
         self._requestor.check()
         self._requestor.association.send_message(context.id, command, data_set)
-        await self._drain()
-
-    async def _drain(self) -> None:
-        await self._requestor.drain(self._timeouts.answer_seconds)
-        self._requestor.check()
+        await self._requestor.send(self._timeouts.answer_seconds)
 
 
 async def _connect(
@@ -284,19 +281,6 @@ async def _connect(
             hint="is the peer running, and are host and port right?",
         ) from fault
     return requestor
-
-
-async def _pieces(source: Source, offset: int) -> AsyncIterator[bytes]:
-    if isinstance(source, bytes):
-        yield source[offset:] if offset else source
-    elif isinstance(source, Path):
-        with await asyncio.to_thread(source.open, "rb", 0) as file:
-            file.seek(offset)
-            while piece := await asyncio.to_thread(file.read, READ_SIZE):
-                yield piece
-    else:
-        async for piece in source:
-            yield piece
 
 
 def _answer_of(command: Command, data_set: bytes) -> Answer:

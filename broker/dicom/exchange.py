@@ -46,6 +46,12 @@ class Line:
         )
         self.connection.association.send_message(self.context_id, command, response.data_set)
 
+    async def drain(self) -> None:
+        """Let the peer catch up; one that reads nothing loses its connection."""
+        if not await self.connection.drain(self.patience_seconds):
+            log.warning("dicom.association_broken", host=self.connection.peer_host, reason="the peer does not read")
+            self.connection.cut()
+
 
 class Exchange(Protocol):
     """What the acceptor needs of a request in hand."""
@@ -125,7 +131,7 @@ class MessageExchange:
                 else:
                     return answer
                 if association.outgoing_size >= WRITE_LIMIT:
-                    await self._line.connection.drain(self._line.patience_seconds)
+                    await self._line.drain()
         finally:
             close = getattr(answers, "aclose", None)
             if close is not None:

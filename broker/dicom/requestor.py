@@ -84,7 +84,7 @@ class Requestor(Connection):
             case Released():
                 self._is_released = True
             case Aborted(text):
-                self._fail(self._broken(f"was lost: {text}"))
+                self._fail(self._broken(f"is gone: {text}"))
         self._news.set()
 
     def lost(self) -> None:
@@ -93,14 +93,23 @@ class Requestor(Connection):
         self._news.set()
 
     def check(self) -> None:
-        """Raise what went wrong, if anything did."""
+        """Raise what went wrong, unless messages can be sent."""
         if self._fault is not None:
             raise self._fault
+        if not self.association.is_established:
+            raise self._broken("has no association any more")
+
+    async def send(self, timeout_seconds: float) -> None:
+        """Send what is queued, at the pace at which the peer takes it."""
+        if not await self.drain(timeout_seconds):
+            raise self._late("take what was sent", timeout_seconds)
+        self.check()
 
     async def wait_until_accepted(self, timeout_seconds: float) -> None:
         """Wait for the peer's A-ASSOCIATE-AC. Raises Rejected or Unreachable."""
         while not self.association.is_established:
-            self.check()
+            if self._fault is not None:
+                raise self._fault
             await self._wait(timeout_seconds, "answer the request for an association")
 
     async def next_answer(self, message_id: int, timeout_seconds: float) -> tuple[Command, bytes]:
@@ -133,11 +142,7 @@ class Requestor(Connection):
             async with asyncio.timeout(timeout_seconds):
                 await self._news.wait()
         except TimeoutError as fault:
-            raise Unreachable(
-                f"{self.peer} did not {wish} within {timeout_seconds:g} s",
-                code="D024",
-                hint="look at the peer's log; a slow peer needs a longer time-out",
-            ) from fault
+            raise self._late(wish, timeout_seconds) from fault
 
     def _take_command(self, command: Command) -> None:
         if not command.is_response:
@@ -160,9 +165,16 @@ class Requestor(Connection):
             self._pieces.clear()
             self._pieces_size = 0
 
+    def _late(self, wish: str, timeout_seconds: float) -> Unreachable:
+        return Unreachable(
+            f"{self.peer} did not {wish} within {timeout_seconds:g} s",
+            code="D024",
+            hint="look at the peer's log; a slow peer needs a longer time-out",
+        )
+
     def _broken(self, what: str) -> Unreachable:
         return Unreachable(
-            f"the association with {self.peer} {what}" if what.startswith("was") else f"{self.peer} {what}",
+            f"{self.peer} {what}",
             code="D023",
             hint="look at the peer's log at this moment",
         )

@@ -7,19 +7,16 @@ import contextlib
 import ssl
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from broker.dicom.acceptor import Acceptor
 from broker.dicom.exchange import Exchange, Line, MessageExchange, StoreExchange
 from broker.dicom.service import Handler, Request, Response, StoreHandler
+from broker.dicom.transport import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from broker.errors import ConfigurationError
 from broker.ul.association import DEFAULT_MAX_PDU
 from broker.ul.dimse import VERIFICATION, Status
 from broker.ul.negotiation import Choice
 from broker.ul.pdu import ContextResult, ProposedContext, RejectReason
-
-IMPLEMENTATION_UID: Final = "2.25.310947085238390392917780979276594973161"
-IMPLEMENTATION_VERSION: Final = "RADBROKER_0_1"
 
 Service = Handler | StoreHandler
 Accepts = Callable[[str, tuple[str, ...], str], Choice]

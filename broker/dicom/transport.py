@@ -9,6 +9,9 @@ from typing import Final, cast
 from broker.ul.association import Association
 from broker.ul.events import Event
 
+IMPLEMENTATION_UID: Final = "2.25.310947085238390392917780979276594973161"
+IMPLEMENTATION_VERSION: Final = "RADBROKER_0_1"
+"""Who the broker says it is (PS3.7 D.3.3.2)."""
 WRITE_LIMIT: Final = 65_536
 """The most bytes that are written before the peer must have taken them."""
 
@@ -110,20 +113,18 @@ class Connection(asyncio.Protocol):
         elif self._is_artim_timed is not self.association.is_artim_running:
             self._start_timer()
 
-    async def drain(self, timeout_seconds: float) -> None:
-        """Send, then wait until the peer has taken nearly all of it; the loop gets a turn in any case.
-
-        A peer that takes nothing for *timeout_seconds* loses its connection.
-        """
+    async def drain(self, timeout_seconds: float) -> bool:
+        """Send, then wait until the peer has taken nearly all of it, and say whether it has; the loop gets a turn."""
         self.flush()
         if self._may_write.is_set():
             await asyncio.sleep(0)
-            return
+            return True
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._may_write.wait()
         except TimeoutError:
-            self.cut()
+            return False
+        return True
 
     def cut(self) -> None:
         """Abort the association and drop the connection without waiting for the peer."""

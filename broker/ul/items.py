@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -64,18 +63,25 @@ def item(kind: int, content: bytes) -> bytes:
     return _ITEM.pack(kind, len(content)) + content
 
 
-def items(content: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Walk the items of *content* from *offset*: (type, content of the item). Raises ProtocolError."""
+@lru_cache(maxsize=4096)
+def uid_item(kind: int, uid: str) -> bytes:
+    """Write an item that holds a UID alone."""
+    return item(kind, uid.encode("ascii", "replace"))
+
+
+def items(content: bytes, offset: int) -> list[tuple[int, bytes]]:
+    """List the items of *content* from *offset*: (type, content of the item). Raises ProtocolError."""
+    found = []
     end = len(content)
     while offset < end:
         if end - offset < 4:
             raise ProtocolError("an A-ASSOCIATE PDU ends inside the header of an item")
-        kind, length = _ITEM.unpack_from(content, offset)
         start = offset + 4
-        offset = start + length
+        offset = start + (content[offset + 2] << 8 | content[offset + 3])
         if offset > end:
-            raise ProtocolError(f"an item of type {kind:02X}H has {length} bytes, more than its PDU holds")
-        yield kind, content[start:offset]
+            raise ProtocolError("an item is longer than the PDU that holds it")
+        found.append((content[start - 4], content[start:offset]))
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from broker.ul.items import UserInformation
 from broker.ul.pdu import (
@@ -18,12 +17,13 @@ from broker.ul.pdu import (
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
 
+_ACCEPTANCE: Final = ContextResult.ACCEPTANCE.value
+
 Choice = str | ContextResult | None
 """The accepted transfer syntax, or why not; ``None``: none of those that were offered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedContext:
+class AcceptedContext(NamedTuple):
     """A presentation context in use. *scu* and *scp* are the requestor's roles."""
 
     id: int
@@ -65,27 +65,22 @@ def answer(
 def accepted(request: AssociateRequest, reply: AssociateAccept) -> dict[int, AcceptedContext]:
     """List by ID the contexts that *reply* accepts of those that *request* proposes; others it names are ignored."""
     proposed = {context.id: context for context in request.contexts}
-    granted = {role.sop_class: role for role in reply.user.roles}
+    granted = {role.sop_class: (role.scu, role.scp) for role in reply.user.roles}
     contexts = {}
-    for context in reply.contexts:
-        offer = proposed.get(context.id)
-        if offer is None or context.result != ContextResult.ACCEPTANCE:
+    for context_id, result, transfer_syntax in reply.contexts:
+        offer = proposed.get(context_id)
+        if offer is None or result != _ACCEPTANCE:
             continue
-        role = granted.get(offer.abstract_syntax)
-        contexts[context.id] = AcceptedContext(
-            id=context.id,
-            abstract_syntax=offer.abstract_syntax,
-            transfer_syntax=context.transfer_syntax,
-            scu=role.scu if role else True,
-            scp=role.scp if role else False,
-        )
+        abstract_syntax = offer.abstract_syntax
+        scu, scp = granted.get(abstract_syntax, (True, False))
+        contexts[context_id] = AcceptedContext(context_id, abstract_syntax, transfer_syntax, scu, scp)
     return contexts
 
 
 def _answer_context(context: ProposedContext, choice: Choice) -> AnsweredContext:
     if isinstance(choice, str):
-        return AnsweredContext(id=context.id, result=ContextResult.ACCEPTANCE, transfer_syntax=choice)
+        return AnsweredContext(context.id, _ACCEPTANCE, choice)
     result = ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED if choice is None else choice
     # A refused context names a transfer syntax too, which is not looked at (PS3.8 Table 9-18).
     unused = context.transfer_syntaxes[0] if context.transfer_syntaxes else IMPLICIT_LITTLE
-    return AnsweredContext(id=context.id, result=result, transfer_syntax=unused)
+    return AnsweredContext(context.id, result, unused)

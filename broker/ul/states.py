@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 
-class State(Enum):
+class State(IntEnum):
     """States Sta1 to Sta13 (PS3.8 Tables 9-1 to 9-5). ARTIM runs in the states AWAITING_REQUEST and AWAITING_CLOSE alone."""
 
     IDLE = 1
@@ -25,7 +25,7 @@ class State(Enum):
     AWAITING_CLOSE = 13
 
 
-class Happening(Enum):
+class Happening(StrEnum):
     """What happens to an association (the rows of Table 9-10): by the user, by the peer's PDU, by the transport, by the timer."""
 
     LOCAL_REQUEST = "A-ASSOCIATE request"
@@ -49,7 +49,7 @@ class Happening(Enum):
     INVALID_PDU = "unrecognized or invalid PDU"
 
 
-class Action(Enum):
+class Action(StrEnum):
     """What is then done (PS3.8 Tables 9-6 to 9-9), by the standard's numbers."""
 
     CONNECT = "AE-1"
