@@ -16,24 +16,22 @@ _OTHER_IDS = ("OtherPatientIDsSequence", "OtherPatientIDs")
 
 
 def answer_item(entry: WorklistEntry, query: Query, caller: Caller) -> Item:
-    """Make the answer of *entry* to *query*: each requested key, empty when nothing is known of it.
+    """Make the answer of *entry* to *query*: each requested key, empty when nothing is known of it (a private one: absent).
 
     A zero-length sequence or an empty item asks for whole items. An unassigned step is answered with the AE title that
     the query names, else the caller's. A patient found by an ID of old comes with Other Patient IDs. The Specific
     Character Set is left to whoever encodes it.
     """
-    answer = _chosen(query.identifier, _whole(entry, query, caller))
+    answer = _chosen(query.identifier, whole_item(entry, query, caller))
     if query.patient and not query.patient.is_current(entry.item):
         answer |= {keyword: entry.item[keyword] for keyword in _OTHER_IDS if keyword in entry.item}
     return answer
 
 
-def _whole(entry: WorklistEntry, query: Query, caller: Caller) -> Item:
-    step = {
-        **entry.step,
-        STATION: list(entry.stations) or query.station(caller),
-        STATUS: entry.wire_status,
-    }
+def whole_item(entry: WorklistEntry, query: Query, caller: Caller) -> Item:
+    """Give all that is known of *entry*, as *query* would be answered if it asked for everything."""
+    station = list(entry.stations) if len(entry.stations) > 1 else "".join(entry.stations) or query.station(caller)
+    step = {**entry.step, STATION: station, STATUS: entry.wire_status}
     return {**entry.item, STEPS: [step], "ReferencedStudySequence": _referenced_study(entry.item)}
 
 
@@ -49,7 +47,7 @@ def _chosen(asked: Item, known: Item) -> dict[str, Any]:
     return {
         keyword: _value(wanted, known.get(keyword, ""))
         for keyword, wanted in asked.items()
-        if keyword != "SpecificCharacterSet"
+        if keyword != "SpecificCharacterSet" and (keyword in known or keyword[0] != "(")
     }
 
 

@@ -71,7 +71,7 @@ class Moments:
 
     def starts(self, start: str) -> bool:
         """Say whether a start (YYYYMMDDHHMMSS) lies in the interval."""
-        return self.span.holds(start)
+        return self.span.low <= start <= self.span.high
 
     def bounds(self) -> tuple[str, str]:
         """Give the first and last start that can be meant, each empty when open."""
@@ -88,11 +88,14 @@ def read_times(values: Sequence[str]) -> Times:
     return Times(tuple(_read_time(value) for value in values))
 
 
-def combine(dates: Dates, times: Times) -> Moments | None:
-    """Combine a date with a time, or a range with a range, into one interval; None when each is compared by itself."""
-    if len(dates.spans) != 1 or len(times.spans) != 1:
+def combine(dates: Dates, times: Times | None) -> Moments | None:
+    """Combine a date with a time, or a range with a range, into one interval; None when each is compared by itself.
+
+    A date range alone is one interval too.
+    """
+    if len(dates.spans) != 1 or (times and len(times.spans) != 1):
         return None
-    date, time = dates.spans[0], times.spans[0]
+    date, time = dates.spans[0], times.spans[0] if times else Span(_FIRST, _LAST)
     if date.is_range and not time.is_range:
         return None
     low = date.low and date.low + (time.low or "000000")

@@ -19,9 +19,14 @@ class Pattern(Protocol):
 
 def holds(pattern: Pattern, value: Any) -> bool:
     """Say whether *value*, or any of several values, matches; an unknown value never does (PS3.4 K.2.2.1.1.1)."""
-    if isinstance(value, (list, tuple)):
-        return any(holds(pattern, one) for one in value)
-    return bool(value) and pattern.accepts(value)
+    if value.__class__ is str:
+        return value != "" and pattern.accepts(value)
+    if not isinstance(value, (list, tuple)):
+        return bool(value) and pattern.accepts(value)
+    for one in value:  # noqa: SIM110 (a generator costs more than what it compares)
+        if holds(pattern, one):
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

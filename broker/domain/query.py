@@ -34,6 +34,9 @@ STATUS = "ScheduledProcedureStepStatus"
 START_DATE = "ScheduledProcedureStepStartDate"
 START_TIME = "ScheduledProcedureStepStartTime"
 
+_NO_KEYS = frozenset({"SpecificCharacterSet", "TimezoneOffsetFromUTC"})
+"""Attributes that say how the identifier is to be read."""
+
 _MAX_DEPTH = 8
 
 
@@ -63,7 +66,8 @@ class Query:
     """An identifier, read: what its keys ask for, by keyword. Make one with `read_query`.
 
     *request* holds the keys beside the Scheduled Procedure Step Sequence, *step* those in it; the patient's ID, the
-    stations, the status and the start are looked at by rules of their own.
+    stations, the status and the start are looked at by rules of their own. *ignored* are the keys that ask for
+    something and are not compared.
     """
 
     identifier: Item
@@ -73,6 +77,7 @@ class Query:
     status: Pattern | None = None
     start: tuple[Dates | Times | Moments, ...] = ()
     step: Mapping[str, Pattern]
+    ignored: tuple[str, ...] = ()
 
     def matches(self, entry: WorklistEntry, caller: Caller) -> bool:
         """Say whether *entry* is an answer when *caller* asks; whether it is listed at all, `worklist.visible` says."""
@@ -84,7 +89,7 @@ class Query:
             yield "PatientID"
         if not self._is_for(entry, caller):
             yield STATION
-        if self.start and not (entry.start and all(pattern.starts(entry.start) for pattern in self.start)):
+        if self.start and not self._is_then(entry.start):
             yield START_DATE
         if self.status and not self.status.accepts(entry.wire_status):
             yield STATUS
@@ -116,6 +121,9 @@ class Query:
             name_prefix=_prefix(self.request.get("PatientName")),
         )
 
+    def _is_then(self, start: str) -> bool:
+        return start != "" and all(pattern.starts(start) for pattern in self.start)
+
     def _is_for(self, entry: WorklistEntry, caller: Caller) -> bool:
         """An assigned step: as asked. An unassigned one: for any scanner of its modality (policy: mapping 4)."""
         if entry.stations:
@@ -130,7 +138,8 @@ def read_query(identifier: Item) -> Query:
     """
     request = _read_keys(identifier, REQUEST_KEYS)
     request.pop(STEPS, None)
-    step = _read_keys(_first(identifier.get(STEPS)), STEP_KEYS)
+    asked_step = _first(identifier.get(STEPS))
+    step = _read_keys(asked_step, STEP_KEYS)
     patient_id = request.pop("PatientID", None)
     return Query(
         identifier=identifier,
@@ -140,6 +149,7 @@ def read_query(identifier: Item) -> Query:
         start=_start(step.pop(START_DATE, None), step.pop(START_TIME, None)),  # type: ignore[arg-type]
         request=request,
         step=step,
+        ignored=(*_ignored(identifier, REQUEST_KEYS), *_ignored(asked_step, STEP_KEYS)),
     )
 
 
@@ -191,6 +201,10 @@ def _read_key(keyword: str, kind: Kind, values: Sequence[str]) -> Pattern:
         raise
 
 
+def _ignored(identifier: Item, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
+    return tuple(key for key, asked in identifier.items() if asked and key not in kinds and key not in _NO_KEYS)
+
+
 def _first(sequence: Any) -> Item:
     return sequence[0] if sequence and not isinstance(sequence, str) else {}
 
@@ -208,7 +222,7 @@ def _unmet(patterns: Mapping[str, Pattern], item: Item) -> Iterator[str]:
 
 
 def _start(dates: Dates | None, times: Times | None) -> tuple[Dates | Times | Moments, ...]:
-    both = combine(dates, times) if dates and times else None
+    both = combine(dates, times) if dates else None
     return (both,) if both else tuple(key for key in (dates, times) if key)
 
 

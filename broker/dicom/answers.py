@@ -1,0 +1,126 @@
+"""Encoded worklist answers and read identifiers, kept to be used again (bounded; the oldest go first)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from broker.dicom.charset import CharacterSet, choose_charset, find_charset
+from broker.dicom.dataset import read_item, write_item
+from broker.domain.answer import answer_item
+from broker.domain.order import Item
+from broker.domain.query import Query, read_query
+from broker.domain.worklist import Caller, WorklistEntry
+
+V = TypeVar("V")
+
+
+class Kept(Generic[V]):
+    """Values under the exact bytes and texts they were made from; at most *limit*, those used last."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: dict[tuple[object, ...], V] = {}
+
+    def find(self, *key: object) -> V | None:
+        """Find what was kept under *key*, and keep it longer."""
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._values[key] = value
+        return value
+
+    def keep(self, value: V, *key: object) -> V:
+        """Keep *value* under *key*; give it back."""
+        self._values[key] = value
+        while len(self._values) > self._limit:
+            del self._values[next(iter(self._values))]
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A C-FIND identifier, read: its query, the character set it came in, and *shape*: the keys to return, as bytes."""
+
+    query: Query
+    charset: CharacterSet
+    shape: bytes
+
+
+class Encoded(NamedTuple):
+    """An answer as it goes on the wire; *is_whole* is false when some of its text had to be transliterated."""
+
+    raw: bytes
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """All but the entry that an answer depends on; *key* names it byte for byte. *forced* is the node's character set.
+
+    Values that were asked for are no part of the key: they choose entries and do not change them.
+    """
+
+    identifier: Identifier
+    caller: Caller
+    transfer_syntax: str
+    forced: CharacterSet | None
+    key: bytes
+
+
+def form_of(identifier: Identifier, caller: Caller, transfer_syntax: str, forced: CharacterSet | None = None) -> Form:
+    """Make the form of the answers to *identifier*."""
+    parts = (transfer_syntax, identifier.charset.terms, forced and forced.terms, identifier.query.station(caller))
+    return Form(identifier, caller, transfer_syntax, forced, identifier.shape + repr(parts).encode())
+
+
+class Answers:
+    """Reads identifiers and encodes answers, each once while it is kept: *limit* is the number of answers."""
+
+    def __init__(self, limit: int = 20_000) -> None:
+        self._identifiers: Kept[Identifier] = Kept(512)
+        self._answers: Kept[Encoded] = Kept(limit)
+
+    def read(self, raw: bytes, transfer_syntax: str) -> Identifier:
+        """Read an identifier; raise BrokerError when it cannot be."""
+        known = self._identifiers.find(raw, transfer_syntax)
+        if known:
+            return known
+        item = read_item(raw, transfer_syntax)
+        terms = item.get("SpecificCharacterSet") or []
+        identifier = Identifier(
+            query=read_query(item),
+            charset=find_charset([terms] if isinstance(terms, str) else terms),
+            shape=repr(_shape(item)).encode(),
+        )
+        return self._identifiers.keep(identifier, raw, transfer_syntax)
+
+    def encode(self, entry: WorklistEntry, form: Form) -> Encoded:
+        """Encode the answer of *entry*, or give it as it was encoded before; never one found by a patient ID of old."""
+        patient = form.identifier.query.patient
+        if patient and not patient.is_current(entry.item):
+            return _encode(entry, form)
+        known = self._answers.find(entry.key, form.key)
+        return known or self._answers.keep(_encode(entry, form), entry.key, form.key)
+
+
+def _encode(entry: WorklistEntry, form: Form) -> Encoded:
+    """Encode the answer of *entry* (policy: worklist 3, 4)."""
+    item = answer_item(entry, form.identifier.query, form.caller)
+    text = "\n".join(_texts(item))
+    charset = choose_charset(text, form.forced, form.identifier.charset)
+    return Encoded(write_item(item, form.transfer_syntax, charset), charset.fits(text))
+
+
+def _shape(item: Item) -> list[Any]:
+    return [
+        (key, _shape(value[0])) if isinstance(value, list) and value and isinstance(value[0], dict) else key
+        for key, value in item.items()
+    ]
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, bytes):
+        return []
+    return [text for one in (value.values() if isinstance(value, dict) else value) for text in _texts(one)]
