@@ -69,6 +69,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _told(error: BrokerError) -> str:
+    if "\n" in error.message:  # a list of problems, each with its place
+        return error.message
     lines = [click.style("error: ", fg="red", bold=True) + error.message]
     if error.hint:
         lines.append(click.style("  hint: ", fg="cyan") + error.hint)

@@ -153,8 +153,8 @@ def _mqtt_url(url: str) -> str:
         port = parts.port
     except ValueError:
         raise fault("not an MQTT address", "write mqtt://host:1883") from None
-    if parts.scheme != "mqtt" or not parts.hostname or parts.path.strip("/") or port == 0:
-        raise fault("not an MQTT address", "write mqtt://host:1883 or mqtt://user:password@host")
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path.strip("/") or port == 0:
+        raise fault("not an MQTT address", "write mqtt://host:1883, or mqtts:// for TLS")
     return url
 
 
