@@ -13,7 +13,7 @@ import structlog
 from broker.domain.records import Delivery, backoff
 from broker.domain.study import Instance, Study
 from broker.ports import Changes, Clock, Held, Ids, Job
-from broker.services.notices import IDLE_SECONDS, Health, Outbox, Outcome
+from broker.services.notices import IDLE_SECONDS, DeliveryCounters, Health, Outbox, Outcome
 from broker.services.progress import Rules, progress
 
 log = structlog.get_logger()
@@ -52,6 +52,7 @@ class Forwarder:
         rules: Rules,
         clock: Clock,
         ids: Ids,
+        counters: DeliveryCounters,
     ) -> None:
         self.node = node
         self.health = Health()
@@ -62,6 +63,7 @@ class Forwarder:
         self._rules = rules
         self._clock = clock
         self._ids = ids
+        self._counters = counters
         self._waker = outbox.waker(node)
 
     async def run(self) -> None:
@@ -89,6 +91,7 @@ class Forwarder:
             delivery, instance = rows[position]
             position += 1
             self._note(outcome)
+            self._counters.delivery(self.node, "delivered" if outcome.kind == "delivered" else "retryable")
             gone = await self._outbox.run(self._settlement(delivery, instance, outcome))
             if gone:
                 await asyncio.to_thread(self._remove, gone)

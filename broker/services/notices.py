@@ -129,6 +129,13 @@ class DueReader(Protocol):
         """Tell when the next row may leave."""
 
 
+class DeliveryCounters(Protocol):
+    """What couriers count."""
+
+    def delivery(self, destination: str, state: str) -> None:
+        """Count one attempt by the state that the row has after it."""
+
+
 @dataclass(slots=True)
 class Health:
     """How a destination is: shown on the page and in /readyz."""
@@ -149,6 +156,7 @@ class Courier:
         outbox: Outbox,
         clock: Clock,
         ids: Ids,
+        counters: DeliveryCounters,
     ) -> None:
         self.destination = destination
         self.health = Health()
@@ -157,6 +165,7 @@ class Courier:
         self._outbox = outbox
         self._clock = clock
         self._ids = ids
+        self._counters = counters
         self._waker = outbox.waker(destination)
 
     async def run(self) -> None:
@@ -192,6 +201,7 @@ class Courier:
         self.health.failures = 0 if is_up else self.health.failures + 1
         now = self._clock()
         after = settle(delivery, outcome, now)
+        self._counters.delivery(self.destination, after.state)
         await self._outbox.run(settlement(delivery, after, event, now, self._ids))
         return is_up
 

@@ -1,0 +1,45 @@
+"""Notices as HL7: an event's facts through an outbound mapping, for one receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from broker.domain.events import Event
+from broker.domain.records import Delivery
+from broker.errors import BrokerError
+from broker.mapping.catalogue import Catalogue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """What MSH-3 to -6 and MSH-11 say to one receiver."""
+
+    sending_application: str
+    sending_facility: str
+    receiving_application: str
+    receiving_facility: str
+    processing_id: str
+
+
+class Renderer:
+    """Writes the notice of a delivery with the mapping in force."""
+
+    def __init__(self, catalogue: Callable[[], Catalogue], mapping: str, receiver: Receiver) -> None:
+        self._catalogue = catalogue
+        self._mapping = mapping
+        self._receiver = receiver
+
+    def __call__(self, delivery: Delivery, event: Event) -> bytes:
+        """Write the message; raise BrokerError when the mapping refuses the facts."""
+        mapping = self._catalogue().get(self._mapping)
+        if mapping is None:
+            raise BrokerError(
+                f"there is no mapping {self._mapping}", code="R060", hint="put it back, then retry the delivery"
+            )
+        facts = {
+            **event.facts,
+            "event": {**event.facts.get("event", {}), "control_id": delivery.control_id},
+            "destination": asdict(self._receiver),
+        }
+        return mapping.render(facts)
