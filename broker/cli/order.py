@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from broker.cli.options import with_config, with_json, with_phi
 from broker.cli.output import initial, masked, moment, show, show_json, show_table
 
 Json = Mapping[str, Any]
+Part = str | tuple[str, str]
 
 
 @click.command()
@@ -76,29 +78,22 @@ def _weight(finding: Json) -> Iterator[tuple[str, str]]:
 def _show_timeline(order: Json) -> None:
     day = ""
     for at, line in sorted(_lines(order), key=lambda entry: entry[0]):
-        if at[:10] != day:
-            day = at[:10]
+        if f"{at:%Y-%m-%d}" != day:
+            day = f"{at:%Y-%m-%d}"
             show((day, "bold"))
-        show((f"{_clock(at)}  ", "dim"), *line)
+        show((f"{at:%H:%M:%S}.{at.microsecond // 1000:03}  ", "dim"), *line)
 
 
-def _lines(order: Json) -> Iterator[tuple[str, list[str | tuple[str, str]]]]:
+def _lines(order: Json) -> Iterator[tuple[datetime, Sequence[Part]]]:
+    """Give the events and the notices, each with its moment."""
     for entry in order["timeline"]:
         refs = "".join(f"  [{kind} {value}]" for kind, value in entry["ref"].items())
         mark = ("! ", "bold red") if entry.get("alarm") else "  "
-        yield entry["at"], [mark, (f"{entry['event']:<24}", "cyan"), entry["text"], (refs, "dim")]
+        event = (f"{entry['event']:<24}", "cyan")
+        yield datetime.fromisoformat(entry["at"]), [mark, event, entry["text"], (refs, "dim")]
     for delivery in order["deliveries"]:
         times = f"  attempt {delivery['attempts']}" if delivery["attempts"] else ""
-        why = f"  {delivery['error']}" if delivery.get("error") else ""
-        what = (f"{'notice':<24}", "cyan")
-        event = delivery["event"] or "object"
-        yield (
-            delivery["at"],
-            ["  ", what, f"{delivery['destination']}  {event}  ", delivery["state"], times, (why, "red")],
-        )
-
-
-def _clock(iso: str) -> str:
-    """Show the time of day with milliseconds."""
-    clock, _, rest = iso[11:].partition(".")
-    return f"{clock[:8]}.{(rest[:3] if rest else '').ljust(3, '0') if rest[:3].isdigit() else '000'}"
+        why = (f"  {delivery['error']}" if delivery.get("error") else "", "red")
+        says = f"{delivery['destination']}  {delivery['event'] or 'object'}  "
+        notice = (f"{'notice':<24}", "cyan")
+        yield datetime.fromisoformat(delivery["at"]), ["  ", notice, says, delivery["state"], times, why]
