@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Literal
 
 from broker.errors import BrokerError
-from broker.hl7.charset import encode
 from broker.hl7.message import Message, Segment
 from broker.hl7.separators import escape
 
@@ -32,6 +31,9 @@ CONDITIONS = {
     "207": "Application internal error",
 }
 """HL7 table 0357."""
+
+SALVAGED = "cp1252"
+"""What the header of an unreadable message is read with: it takes nearly any byte."""
 
 _EMPTY_HEADER = "MSH|^~\\&|||||||||P|2.5.1"
 _TEXT_LIMIT = 80
@@ -78,11 +80,12 @@ def acknowledge(message: Message, code: Code, *, control_id: str, at: datetime, 
     return "".join(f"{line}\r" for line in lines)
 
 
-def refuse(raw: bytes, error: AckError, *, control_id: str, at: datetime) -> bytes:
-    """Write the best possible AR for bytes that could not be taken: with whatever their MSH says, if there is one."""
-    message = salvage_header(raw)
-    answer = acknowledge(message, "AR", control_id=control_id, at=at, errors=[error])
-    return encode(answer, message.codec).raw
+def refuse_unreadable(raw: bytes, error: AckError, *, control_id: str, at: datetime) -> str:
+    """Write the best possible AR for bytes that could not be taken: with whatever their MSH says, if there is one.
+
+    Encode it as ``SALVAGED``: what is copied then goes back as it came.
+    """
+    return acknowledge(salvage_header(raw), "AR", control_id=control_id, at=at, errors=[error])
 
 
 def salvage_header(raw: bytes) -> Message:
@@ -90,7 +93,7 @@ def salvage_header(raw: bytes) -> Message:
     found = re.search(rb"(?:^|[\r\n\x0b \xbf\xfe\xff])(MSH[^\r\n]{1,4096})", raw[:65536].replace(b"\x00", b""))
     if found:
         try:
-            return Message.parse(found[1].decode("cp1252", "replace"), "cp1252")
+            return Message.parse(found[1].decode(SALVAGED, "replace"), SALVAGED)
         except BrokerError:
             pass  # its delimiters are unreadable too
     return Message.parse(_EMPTY_HEADER)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from broker.errors import BrokerError
-from broker.hl7.ack import AckError, acknowledge, refuse, salvage_header
+from broker.hl7.ack import AckError, acknowledge, refuse_unreadable, salvage_header
 from broker.hl7.message import Message
 
 AT = datetime(2026, 4, 2, 10, 15, tzinfo=timezone(timedelta(hours=2)))
@@ -94,7 +94,7 @@ def test_the_senders_delimiters_are_kept() -> None:
     ],
 )
 def test_whatever_cannot_be_taken_gets_an_answer(raw: bytes, control_id: str) -> None:
-    answer = Message.parse(refuse(raw, FAULT, control_id="X1", at=AT).decode("cp1252"))
+    answer = Message.parse(refuse_unreadable(raw, FAULT, control_id="X1", at=AT))
     assert answer.value("MSA-1") == "AR"
     assert (answer.value("MSA-2"), answer.value("MSH-10")) == (control_id, "X1")
     assert answer.value("ERR-3.1") == "101"
