@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Collection
 from typing import Final, Protocol
 
@@ -48,7 +47,6 @@ class Storage:
         self.clock = clock
         self.implementation = (implementation_uid, implementation_version)
         self._arrivals = arrivals
-        self._unrecorded: deque[tuple[ObjectFacts, Instance]] = deque()
 
     def begin(self, request: Request) -> Reception:
         """Open a sink for an object."""
@@ -58,19 +56,11 @@ class Storage:
         """Commit the row of a stored object; of one that is here already the second file goes.
 
         Raises BrokerError when the store cannot write. The file stays then, for nobody knows whether the commit took
-        place; it is recorded when the store writes again, or adopted at the next start.
+        place; the next start adopts or removes it.
         """
-        try:
-            await self._record(facts, instance)
-        except BrokerError:
-            self._unrecorded.append((facts, instance))
-            raise
-        if self._unrecorded:
-            earlier = self._unrecorded.popleft()
-            try:
-                await self._record(*earlier)
-            except BrokerError:
-                self._unrecorded.append(earlier)
+        arrival = await self._arrivals.received(facts, instance)
+        if not arrival.is_new:
+            await self.spool.forget(instance.path)
 
     async def adopt(self, known: Collection[str]) -> int:
         """Commit the rows of whole files that a dead process left without; *known* are the paths that have one.
@@ -79,13 +69,8 @@ class Storage:
         """
         found = await asyncio.to_thread(lambda: list(self.spool.reconcile(known)))
         for facts, instance in found:
-            await self._record(facts, instance)
+            await self.record(facts, instance)
         return len(found)
-
-    async def _record(self, facts: ObjectFacts, instance: Instance) -> None:
-        arrival = await self._arrivals.received(facts, instance)
-        if not arrival.is_new:
-            await self.spool.forget(instance.path)
 
 
 class Reception:

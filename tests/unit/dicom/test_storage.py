@@ -1,0 +1,178 @@
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
+
+import pytest
+
+from broker.dicom.service import Failure, Request
+from broker.dicom.spool import Spool
+from broker.dicom.storage import HELD_LIMIT, Storage
+from broker.domain.study import Instance, ObjectFacts
+from broker.errors import BrokerError
+from broker.ul.dimse import Command, Kind
+
+NOW = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
+CT = "1.2.840.10008.5.1.4.1.1.2"
+DATA_SET = b"\x08\x00\x18\x00UI\x08\x001.2.3.9\0\x20\x00\x0d\x00UI\x06\x001.2.3\0\xe0\x7f\x10\x00OB\x00\x00\x04\x00\x00\x00DATA"
+
+
+@dataclass(frozen=True)
+class Arrived:
+    is_new: bool
+
+
+@dataclass
+class Book:
+    """Keeps rows in memory; while it is *broken* it cannot write."""
+
+    rows: list[tuple[ObjectFacts, Instance]] = field(default_factory=list)
+    is_broken: bool = False
+
+    async def received(self, facts: ObjectFacts, instance: Instance) -> Arrived:
+        if self.is_broken:
+            raise BrokerError("the disk is full", code="S001", ack="AR")
+        is_new = all(row.digest != instance.digest for _, row in self.rows)
+        if is_new:
+            self.rows.append((facts, instance))
+        return Arrived(is_new=is_new)
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book()
+
+
+@pytest.fixture
+def storage(tmp_path: Path, book: Book) -> Iterator[Storage]:
+    numbers = count()
+    spool = Spool(tmp_path, lambda: f"ID{next(numbers)}")
+    yield Storage(spool, book, lambda: NOW, "2.25.1", "RADBROKER")
+    spool.close()
+
+
+def announce(uid: str | None = "1.2.3.9") -> Request:
+    command = Command(kind=Kind.C_STORE_RQ, message_id=1, affected_class=CT, affected_instance=uid, has_data_set=True)
+    return Request(
+        command=command,
+        abstract_syntax=CT,
+        transfer_syntax="1.2.840.10008.1.2.1",
+        calling_ae="CT1",
+        called_ae="BROKER",
+        peer_host="127.0.0.1",
+    )
+
+
+def store(storage: Storage, data_set: bytes = DATA_SET, uid: str | None = "1.2.3.9", size: int = 16) -> int:
+    async def run() -> int:
+        sink = storage.begin(announce(uid))
+        for start in range(0, len(data_set), size):
+            sink.write(data_set[start : start + size])
+        return (await sink.finish()).status
+
+    return asyncio.run(run())
+
+
+def files(storage: Storage) -> list[Path]:
+    return [path for path in storage.spool.root.rglob("*") if path.is_file()]
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    soft, hard = getrlimit(RLIMIT_FSIZE)
+    setrlimit(RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        setrlimit(RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_stored_object_has_its_row_and_its_file(storage: Storage, book: Book) -> None:
+    assert store(storage) == 0x0000
+    facts, instance = book.rows[0]
+    assert (facts.sop_uid, facts.study_uid, instance.ae, instance.received_at) == ("1.2.3.9", "1.2.3", "CT1", NOW)
+    assert files(storage) == [storage.spool.root / instance.path]
+    assert files(storage)[0].read_bytes().endswith(DATA_SET)
+
+
+def test_the_same_bytes_again_are_kept_once(storage: Storage, book: Book) -> None:
+    assert (store(storage), store(storage)) == (0x0000, 0x0000)
+    assert (len(book.rows), len(files(storage))) == (1, 1)
+
+
+def test_other_bytes_under_the_same_uid_are_both_kept(storage: Storage, book: Book) -> None:
+    store(storage)
+    assert store(storage, DATA_SET.replace(b"DATA", b"MORE")) == 0x0000
+    assert (len(book.rows), len(files(storage))) == (2, 2)
+
+
+def test_the_data_set_says_what_it_is(storage: Storage, book: Book) -> None:
+    assert store(storage, uid="1.7") == 0x0000
+    assert book.rows[0][0].sop_uid == "1.2.3.9"
+
+
+def test_the_command_says_it_when_the_data_set_does_not(storage: Storage, book: Book) -> None:
+    assert store(storage, b"no header at all", uid="1.7") == 0x0000
+    assert (book.rows[0][0].sop_uid, book.rows[0][1].study_uid) == ("1.7", "1.7")
+
+
+def test_an_object_that_nobody_names_is_refused(storage: Storage, book: Book) -> None:
+    with pytest.raises(Failure) as refusal:
+        store(storage, b"no header at all", uid=None)
+    assert (refusal.value.response.status, book.rows, files(storage)) == (0xC000, [], [])
+
+
+def test_a_header_that_comes_late_is_still_read(storage: Storage, book: Book) -> None:
+    private = b"\x07\x00\x01\x10OB\x00\x00" + (2 * HELD_LIMIT).to_bytes(4, "little") + bytes(2 * HELD_LIMIT)
+    assert store(storage, private + DATA_SET, size=10_000) == 0x0000
+    assert book.rows[0][0].study_uid == "1.2.3"
+    assert files(storage)[0].read_bytes().endswith(private + DATA_SET)
+
+
+@pytest.mark.parametrize("size", [10, 30, 10_000])
+def test_an_object_that_ends_in_the_middle_leaves_nothing(storage: Storage, book: Book, size: int) -> None:
+    sink = storage.begin(announce())
+    sink.write((DATA_SET + bytes(HELD_LIMIT))[:size])
+    sink.abandon()
+    assert (files(storage), book.rows) == ([], [])
+
+
+@pytest.mark.parametrize("limit", [100, 1000])
+def test_a_full_disk_is_out_of_resources_and_passes(storage: Storage, book: Book, limit: int) -> None:
+    sink = storage.begin(announce())
+    with files_no_longer_than(limit), pytest.raises(Failure) as refusal:
+        sink.write(DATA_SET + bytes(2000))
+    sink.abandon()
+    assert (refusal.value.response.status, files(storage)) == (0xA700, [])
+    assert store(storage) == 0x0000
+
+
+def test_a_spool_that_is_gone_is_out_of_resources(storage: Storage) -> None:
+    (storage.spool.root / "incoming").rmdir()
+    with pytest.raises(Failure) as refusal:
+        store(storage)
+    assert refusal.value.response.status == 0xA700
+
+
+def test_what_the_store_could_not_record_stays_for_the_next_start(storage: Storage, book: Book) -> None:
+    book.is_broken = True
+    with pytest.raises(Failure) as refusal:
+        store(storage)
+    book.is_broken = False
+    again = store(storage)
+    assert (refusal.value.response.status, again, len(files(storage))) == (0xA700, 0x0000, 2)
+    assert asyncio.run(storage.adopt({book.rows[0][1].path})) == 1
+    assert files(storage) == [storage.spool.root / book.rows[0][1].path]
+
+
+def test_a_start_records_what_a_dead_process_left(storage: Storage, book: Book) -> None:
+    store(storage)
+    rows, book.rows = book.rows, []
+    assert asyncio.run(storage.adopt(set())) == 1
+    assert book.rows[0][0] == rows[0][0]
+    assert book.rows[0][1].digest == rows[0][1].digest
+    assert asyncio.run(storage.adopt({rows[0][1].path})) == 0
