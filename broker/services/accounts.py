@@ -10,11 +10,14 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Protocol
 
+import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from broker.domain.accounts import Token, User
 from broker.ports import Changes, Clock, Held, Job, Writer
+
+log = structlog.get_logger()
 
 REMEMBERED_FOR = timedelta(minutes=1)
 REMEMBERED = 256
@@ -79,7 +82,9 @@ class Accounts:
         def decide(held: Held) -> Changes[bool]:
             return Changes(save=(user,), result=not held.find(User, "name", name))
 
-        return await self._writer.run(Job(keys=((User, ("name", name)),), decide=decide))
+        is_new = await self._writer.run(Job(keys=((User, ("name", name)),), decide=decide))
+        log.info("user.added" if is_new else "user.changed", user=name)
+        return is_new
 
     async def add_token(self, name: str, expires_at: datetime | None) -> tuple[str, bool]:
         """Add a token, or replace the one of that name (False); give its secret, which is kept nowhere."""
@@ -90,6 +95,7 @@ class Accounts:
             return Changes(save=(token,), result=not held.find(Token, "name", name))
 
         is_new = await self._writer.run(Job(keys=((Token, ("name", name)),), decide=decide))
+        log.info("token.added" if is_new else "token.replaced", user=name)
         return secret, is_new
 
     def _remember(self, mark: bytes) -> None:

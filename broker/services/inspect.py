@@ -91,7 +91,7 @@ class DeliveryReader(Protocol):
         """Find deliveries, the newest first, and the cursor of the next page."""
 
     async def counts(self) -> Mapping[str, Mapping[str, int]]:
-        """Count the deliveries of each destination by state."""
+        """Count the deliveries of each destination by state, without those that are delivered or cancelled."""
 
 
 class AlarmReader(Protocol):
@@ -158,11 +158,11 @@ class Inspection:
 
     async def retry(self, delivery_id: str) -> Settled:
         """Make a delivery leave again at once: one that waits after a fault, is dead or was cancelled."""
-        return await self._settle(delivery_id, _retried, "sent again by hand")
+        return await self._settle(delivery_id, _retried, "sent again")
 
     async def cancel(self, delivery_id: str) -> Settled:
         """Cancel a delivery that has not ended."""
-        return await self._settle(delivery_id, _cancelled, "cancelled by hand")
+        return await self._settle(delivery_id, _cancelled, "cancelled")
 
     def is_ready(self) -> bool:
         """Say whether every listener accepts and the store can write."""
@@ -188,7 +188,7 @@ def _noted(delivery: Delivery, done: str, now: datetime, event_id: str) -> Event
         id=event_id,
         type="order.noted" if delivery.order_id else "study.noted",
         at=now,
-        text=f"{what} for {delivery.destination} {done}",
+        text=f"{what} for {delivery.destination} {done} by hand",
         order_id=delivery.order_id,
         study_uid=delivery.study_uid,
         ref={"delivery": delivery.id},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import date, datetime, time, tzinfo
@@ -13,6 +14,7 @@ from broker.web.calls import Asked, Call, Parameter
 from broker.web.refusal import Refusal
 
 MAX_BODY = 64 * 1024
+BODY_SECONDS = 30
 
 
 async def read(call: Call, request: Request, zone: tzinfo) -> Asked:
@@ -41,10 +43,14 @@ def _allowed(call: Call) -> str:
 
 async def _read_body(request: Request) -> Mapping[str, Any]:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise Refusal(413, f"the body is larger than {MAX_BODY} bytes", "send less")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise Refusal(413, f"the body is larger than {MAX_BODY} bytes", "send less")
+    except TimeoutError:
+        raise Refusal(408, f"the body did not come within {BODY_SECONDS} seconds", "send it at once") from None
     try:
         value = json.loads(bytes(body))
     except (ValueError, RecursionError):
@@ -89,7 +95,7 @@ def _read_moment(parameter: Parameter, said: str, zone: tzinfo) -> datetime:
         if len(said) == 10:
             clock = time(23, 59, 59) if parameter.name == "to" else time()
             return datetime.combine(date.fromisoformat(said), clock, zone)
-        moment = datetime.fromisoformat(said.replace(" ", "+"))
+        moment = datetime.fromisoformat(said[:11] + said[11:].replace(" ", "+"))  # a plus that nobody encoded
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(zone)
     except (ValueError, OverflowError):
         hint = "allowed: a date (2026-04-01) or a time (2026-04-01T10:15:00+02:00)"

@@ -7,6 +7,7 @@ import binascii
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +16,8 @@ from broker.services.accounts import Accounts
 from broker.web.headers import with_security
 from broker.web.refusal import refuse
 from broker.web.settings import WebSettings
+
+log = structlog.get_logger()
 
 _LOCAL = "radbroker.is_local"
 _CHALLENGE = 'Basic realm="radbroker", charset="UTF-8", Bearer realm="radbroker"'
@@ -72,6 +75,8 @@ class Guard:
         if not await self._accounts.has_users():
             hint = "on the broker's own machine: broker user add NAME"
             return refuse(401, "nobody can log in yet", hint, challenge)
+        if said:
+            log.warning("login.refused", address=request.client.host if request.client else "")
         hint = "a user (broker user add NAME) by HTTP Basic, or a bearer token (broker token add NAME)"
         return refuse(401, "wrong name, password or token" if said else "log in", hint, challenge)
 

@@ -11,7 +11,8 @@ def initials(name: str) -> str:
     """Give the initials of a DICOM PN, given name first (``Ibáñez^Núria`` as ``N. I.``)."""
     group = next((group for group in name.split("=") if group.strip("^ ")), "")
     family, given = (*(part.strip() for part in group.split("^")), "", "")[:2]
-    return " ".join(f"{part[0]}." for part in (given, family) if part)
+    letters = (next(filter(str.isalpha, part), "") for part in (given, family))
+    return " ".join(f"{letter}." for letter in letters if letter)
 
 
 def ending(number: str) -> str:

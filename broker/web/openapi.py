@@ -40,7 +40,10 @@ def _operation(call: Call, has_login: bool) -> dict[str, Any]:
         "operationId": call.name,
         "summary": call.text,
         "parameters": [_parameter(p) for p in call.parameters if p.place != "body"],
-        "responses": {str(status): _response(answer) for status, answer in _answers(call, has_login).items()},
+        "responses": {
+            **{str(status): _response(answer) for status, answer in _answers(call, has_login).items()},
+            "default": _response(PROBLEM),
+        },
         "security": _BY_LOGIN if has_login and not call.is_open and not call.is_local else [],
     }
     body = [p for p in call.parameters if p.place == "body"]
@@ -55,6 +58,8 @@ def _answers(call: Call, has_login: bool) -> dict[int, Answer]:
         answers.setdefault(400, PROBLEM)
     if has_login and not call.is_open and not call.is_local:
         answers.setdefault(401, PROBLEM)
+    if any(parameter.place == "body" for parameter in call.parameters):
+        answers |= {408: PROBLEM, 413: PROBLEM}
     if call.is_local or call.method == "POST":
         answers.setdefault(403, PROBLEM)
     return dict(sorted(answers.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 
 from broker.domain.events import Event
 from broker.domain.facts import code, text
@@ -15,21 +15,17 @@ from broker.web.moments import local_digits, read_local
 
 ORDERS_SHOWN = 300
 ALARMS_SHOWN = 20
+ALARMS_LAST = timedelta(hours=24)
 WAITING = ("available", "executing", "retryable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartLine:
-    """One part with its outbox: how many wait, and how many a person must look at."""
+    """One part of the broker. Of a destination: how many deliveries wait, and how many were set aside."""
 
     part: Part
-    waiting: int
-    counts: Mapping[str, int]
-
-    @property
-    def dead(self) -> int:
-        """How many deliveries were set aside."""
-        return self.counts.get("dead", 0)
+    waiting: int = 0
+    dead: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +75,7 @@ async def overview(inspection: Inspection, zone: tzinfo) -> Overview:
     """Look at everything once."""
     now = inspection.clock().astimezone(zone)
     counts = await inspection.deliveries.counts()
-    alarms = await inspection.alarms.alarms(ALARMS_SHOWN)
+    alarms = [e for e in await inspection.alarms.alarms(ALARMS_SHOWN) if now - e.at < ALARMS_LAST]
     found, cursor = await inspection.orders.search(
         start_from=local_digits(datetime.combine(now.date(), time(), zone), zone),
         start_to=local_digits(datetime.combine(now.date(), time(23, 59, 59), zone), zone),
@@ -121,8 +117,9 @@ def _procedure(order: Order) -> str:
 
 
 def _part_line(part: Part, counts: Mapping[str, int]) -> PartLine:
-    outbox = counts if part.kind == "destination" else {}
-    return PartLine(part=part, counts=outbox, waiting=sum(outbox.get(state, 0) for state in WAITING))
+    if part.kind != "destination":
+        return PartLine(part=part)
+    return PartLine(part=part, waiting=sum(counts.get(state, 0) for state in WAITING), dead=counts.get("dead", 0))
 
 
 def _alarm_line(event: Event, zone: tzinfo) -> AlarmLine:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from broker.errors import BrokerError
+from broker.web.headers import SECURITY
 
 _HINTS = {
     404: "/api/openapi.json lists every path",
@@ -54,4 +55,4 @@ async def on_http_exception(_: Request, exception: Exception) -> Response:
 
 async def on_fault(_: Request, __: Exception) -> Response:
     """Answer a fault of ours; the server logs it."""
-    return refuse(500, "a fault of the broker", "its log says more; nothing was changed")
+    return refuse(500, "a fault of the broker", "its log says more", SECURITY)

@@ -147,7 +147,6 @@ CALLS: tuple[Call, ...] = (
         answers={
             200: Answer(text="the user has a new password", schema="UserAdded"),
             201: Answer(text="the user was added", schema="UserAdded"),
-            413: PROBLEM,
         },
     ),
     Call(
@@ -164,7 +163,6 @@ CALLS: tuple[Call, ...] = (
         answers={
             200: Answer(text="the token was replaced", schema="TokenAdded"),
             201: Answer(text="the token was added", schema="TokenAdded"),
-            413: PROBLEM,
         },
     ),
     Call(

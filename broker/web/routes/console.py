@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from broker.services.inspect import Inspection
-from broker.web.mask import ending
+from broker.web.mask import ending, initials
 from broker.web.overview import order_line, overview
 from broker.web.refusal import Refusal
 from broker.web.routes.orders import get_life
@@ -70,4 +70,6 @@ def _shown_finding(value: str | None, attribute: str) -> str:
     """Write one side of a finding, masked when it is of the patient."""
     if not value:
         return "empty"
-    return ending(value) if attribute.startswith(_PERSONAL) else value
+    if not attribute.startswith(_PERSONAL):
+        return value
+    return initials(value) if attribute.endswith("Name") else ending(value)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -30,7 +31,7 @@ from broker.web.settings import Auth, WebSettings
 T = TypeVar("T")
 
 MADRID = ZoneInfo("Europe/Madrid")
-NOW = datetime(2026, 4, 1, 8, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 4, 1, 8, 30, tzinfo=UTC)
 
 
 @dataclass
@@ -338,3 +339,15 @@ def make_app(hospital: Hospital, auth: Auth) -> Any:
 def later(hospital: Hospital, **span: float) -> None:
     """Let time pass."""
     hospital.now += timedelta(**span)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run on asyncio, as the broker does."""
+    return "asyncio"
+
+
+@pytest.fixture
+def make() -> Any:
+    """Give the makers of this module: ``make.life``, ``make.delivery``, ``make.message``."""
+    return SimpleNamespace(life=make_life, delivery=make_delivery, message=make_message, later=later)
