@@ -7,9 +7,8 @@ import gc
 import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,7 @@ from broker.dicom.answers import Answers
 from broker.dicom.archive import Acceptance, ArchiveNode, ArchiveSettings
 from broker.dicom.charset import find_charset
 from broker.dicom.find import WORKLIST_FIND, Asker, FindWorklist
-from broker.dicom.mpps import MPPS, PerformMPPS
+from broker.dicom.mpps import PERFORMED_STEP, MppsHandler
 from broker.dicom.server import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION, DicomServer, ServerSettings, Service
 from broker.dicom.spool import Spool
 from broker.dicom.storage import Storage
@@ -292,10 +291,10 @@ class App:
     def _build_dicom(self) -> DicomServer:
         dicom = self.configuration.dicom
         find = FindWorklist(self._worklist.search, self._asker, Answers())
-        performed = PerformMPPS(self._performed, self.ids)
-        services: dict[str, Service] = {WORKLIST_FIND: find, MPPS: performed}
+        performed = MppsHandler(self._performed)
+        services: dict[str, Service] = {WORKLIST_FIND: find, PERFORMED_STEP: performed}
         private = {uid for node in dicom.nodes.values() for uid in node.sop_classes}
-        services.update({uid: self._storage for uid in STORAGE_CLASSES | private})
+        services.update(dict.fromkeys(STORAGE_CLASSES | private, self._storage))
         settings = ServerSettings(
             ae_titles=(dicom.ae_title,),
             host=dicom.host,
@@ -307,7 +306,7 @@ class App:
         return DicomServer(settings, services, self._accepts, self._admit)
 
     def _accepts(self, abstract_syntax: str, offered: tuple[str, ...], calling_ae: str) -> Choice:
-        if abstract_syntax in (WORKLIST_FIND, MPPS):
+        if abstract_syntax in (WORKLIST_FIND, PERFORMED_STEP):
             return first_of(offered, DATA_SET_SYNTAXES)
         return self._acceptance.choose(abstract_syntax, offered, calling_ae)
 

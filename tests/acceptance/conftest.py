@@ -133,9 +133,7 @@ class Archive:
             self.objects[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getvalue()
             return 0x0000
 
-        self.server = entity.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)]
-        )
+        self.server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
 
     def stop(self) -> None:
         self.server.shutdown()
@@ -304,7 +302,10 @@ class Hospital:
     def findscu(self, *keys: str, ae: str = "CT1") -> list[dict[str, str]]:
         """Ask the worklist with DCMTK's findscu; give each answer as tag -> value."""
         asked = ["0010,0010", "0010,0020", "0008,0050", "0020,000d", "0040,1001"]
-        step = [f"(0040,0100)[0].{name}" for name in ("Modality", "0040,0001", "0040,0002", "0040,0003", "0040,0009", "0040,0020")]
+        step = [
+            f"(0040,0100)[0].{name}"
+            for name in ("Modality", "0040,0001", "0040,0002", "0040,0003", "0040,0009", "0040,0020")
+        ]
         tags = [k.partition("=")[0].lower() for k in keys]
         command = [dcmtk("findscu"), "-v", "-W", "-aet", ae, "-aec", "BROKER"]
         for key in [*(a for a in asked if a not in tags), *step, *keys]:
@@ -325,7 +326,7 @@ def parse_dump(output: str) -> list[dict[str, str]]:
     """Read findscu's -v output: one dictionary of tag -> value an answer (sequences flattened)."""
     answers: list[dict[str, str]] = []
     for line in output.splitlines():
-        if "Find Response" in line and "Pending" in line or re.search(r"I: # Dicom-Data-Set", line) and False:
+        if ("Find Response" in line and "Pending" in line) or (re.search(r"I: # Dicom-Data-Set", line) and False):
             answers.append({})
         found = re.match(r"I:\s+\((\w{4},\w{4})\) \w\w (?:\[(.*?)\]|\(no value available\)|=\S+)", line)
         if found and answers:
@@ -389,7 +390,17 @@ class Scanner:
             image.save_as(path, enforce_file_format=True)
             paths.append(str(path))
         done = subprocess.run(
-            [dcmtk("storescu"), "-v", "-aet", self.ae, "-aec", "BROKER", "127.0.0.1", str(self.hospital.dicom_port), *paths],
+            [
+                dcmtk("storescu"),
+                "-v",
+                "-aet",
+                self.ae,
+                "-aec",
+                "BROKER",
+                "127.0.0.1",
+                str(self.hospital.dicom_port),
+                *paths,
+            ],
             capture_output=True,
             text=True,
             timeout=60,
@@ -531,7 +542,7 @@ def orm(accession: str = "A1", control: str = "NW", *, group: str | None = None,
         "version": "2.3.1",
         **values,
     }
-    number = v["number"]
+    v["number"]
     lines = [
         f"MSH|^~\\&|HIS|HOSPITAL|BROKER|RAD|20260401100000||ORM^O01|M{next(_control)}|P|{v['version']}||||||UNICODE UTF-8",
         f"PID|1||{v['patient']}^^^{v['issuer']}||{v['name']}||{v['birth']}|{v['sex']}",
@@ -559,7 +570,7 @@ def msa(answer: str) -> list[str]:
     return next((line.split("|") for line in answer.split("\r") if line.startswith("MSA")), [])
 
 
-@pytest.fixture()
+@pytest.fixture
 def hospital(tmp_path: Path) -> Iterator[Hospital]:
     """A hospital whose broker is not started yet: change `.configuration`, then `.start()`."""
     hl7_port, dicom_port, web_port = free_port(), free_port(), free_port()
@@ -594,7 +605,28 @@ def stays(what: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture()
+def new_uid() -> str:
+    """Make a UID."""
+    from pydicom.uid import generate_uid
+
+    return str(generate_uid())
+
+
+def all_orders(hospital: Hospital) -> set[str]:
+    """Give the accession numbers of all orders; fail when one is there twice."""
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = hospital.get(f"/api/v1/orders?limit=100&cursor={cursor}")
+        found += [order["accession"] for order in page["items"]]
+        if not page["next"]:
+            break
+        cursor = urllib.parse.quote(page["next"], safe="")
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+@pytest.fixture
 def story() -> Any:
     """Give the words of this file to the stories: messages, images, peers, waiting."""
     return sys.modules[__name__]

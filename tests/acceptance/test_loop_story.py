@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-_uids = itertools.count(1)
 
-
-def uid() -> str:
-    from pydicom.uid import generate_uid
-
-    return str(generate_uid())
-
-
-@pytest.fixture()
+@pytest.fixture
 def surrounded(hospital: Any, story: Any, tmp_path: Path) -> Any:
     """A hospital with an archive, a RIS and an MQTT broker, started."""
     archive, ris, bus = story.Archive(), story.Ris(), story.Bus(tmp_path)
@@ -46,7 +37,7 @@ def test_one_order_goes_its_whole_way(surrounded: Any, story: Any, tmp_path: Pat
     hospital = surrounded
     hospital.send(story.orm("A41"))
     (entry,) = hospital.findscu("0008,0050=A41")
-    scanner, mpps_uid = hospital.scanner("CT1"), uid()
+    scanner, mpps_uid = hospital.scanner("CT1"), story.new_uid()
     images = story.ct_images(entry, 3)
 
     assert scanner.start_step(entry, mpps_uid) == 0
@@ -64,11 +55,21 @@ def test_one_order_goes_its_whole_way(surrounded: Any, story: Any, tmp_path: Pat
     assert event["data"]["verdict"] == "matched"
     assert ("radbroker/test/study/available/A41") in [topic for topic, _ in hospital.bus.events]
     order = story.eventually(
-        lambda: (o := hospital.order("A41")) and o["deliveries"] and all(d["state"] == "delivered" for d in o["deliveries"]) and o
+        lambda: (
+            (o := hospital.order("A41"))
+            and o["deliveries"]
+            and all(d["state"] == "delivered" for d in o["deliveries"])
+            and o
+        )
     )
     assert order["status"] == "completed"
     (study,) = order["studies"]
-    assert (study["status"], study["verdict"], study["evidence"], study["instances"]) == ("available", "matched", "mpps", 3)
+    assert (study["status"], study["verdict"], study["evidence"], study["instances"]) == (
+        "available",
+        "matched",
+        "mpps",
+        3,
+    )
     (performed,) = order["performed_steps"]
     assert (performed["uid"], performed["status"], performed["ae"]) == (mpps_uid, "COMPLETED", "CT1")
     assert performed["step_ids"] == [entry["0040,0009"]]
@@ -83,7 +84,7 @@ def test_a_late_change_never_reopens_a_completed_step(surrounded: Any, story: An
     hospital = surrounded
     hospital.send(story.orm("A1"))
     (entry,) = hospital.findscu("0008,0050=A1")
-    scanner, mpps_uid, images = hospital.scanner("CT1"), uid(), story.ct_images(entry, 1)
+    scanner, mpps_uid, images = hospital.scanner("CT1"), story.new_uid(), story.ct_images(entry, 1)
     scanner.start_step(entry, mpps_uid)
     scanner.end_step(mpps_uid, images)
 
@@ -98,7 +99,7 @@ def test_a_cancel_after_start_is_recorded_not_applied(surrounded: Any, story: An
     hospital = surrounded
     hospital.send(story.orm("A1"))
     (entry,) = hospital.findscu("0008,0050=A1")
-    hospital.scanner("CT1").start_step(entry, uid())
+    hospital.scanner("CT1").start_step(entry, story.new_uid())
 
     answer = hospital.send(story.orm("A1", "CA"))
 
@@ -108,14 +109,16 @@ def test_a_cancel_after_start_is_recorded_not_applied(surrounded: Any, story: An
     assert any("cancel asked while running" in line["text"] for line in order["timeline"])
 
 
-def test_two_steps_of_one_procedure_end_in_one_study_and_one_notice(surrounded: Any, story: Any, tmp_path: Path) -> None:
+def test_two_steps_of_one_procedure_end_in_one_study_and_one_notice(
+    surrounded: Any, story: Any, tmp_path: Path
+) -> None:
     hospital = surrounded
     groups = "\n".join(story.order_group("A2", procedure="RP2", step=step) for step in ("SP2A", "SP2B"))
     hospital.send(story.orm("A2", group=groups))
     entries = sorted(hospital.findscu("0008,0050=A2"), key=lambda entry: entry["0040,0009"])
     scanner = hospital.scanner("CT1")
     for number, entry in enumerate(entries):
-        mpps_uid, images = uid(), story.ct_images(entry, 2)
+        mpps_uid, images = story.new_uid(), story.ct_images(entry, 2)
         assert scanner.start_step(entry, mpps_uid) == 0
         scanner.store(tmp_path / f"images{number}", images)
         assert scanner.end_step(mpps_uid, images) == 0
@@ -134,7 +137,7 @@ def test_a_step_discontinued_without_objects_is_scheduled_again(surrounded: Any,
     hospital = surrounded
     hospital.send(story.orm("A1"))
     (entry,) = hospital.findscu("0008,0050=A1")
-    scanner, mpps_uid = hospital.scanner("CT1"), uid()
+    scanner, mpps_uid = hospital.scanner("CT1"), story.new_uid()
     scanner.start_step(entry, mpps_uid)
 
     assert scanner.end_step(mpps_uid, [], "DISCONTINUED") == 0
@@ -147,7 +150,7 @@ def test_a_step_discontinued_with_objects_waits_for_a_decision(surrounded: Any, 
     hospital = surrounded
     hospital.send(story.orm("A1"))
     (entry,) = hospital.findscu("0008,0050=A1")
-    scanner, mpps_uid, images = hospital.scanner("CT1"), uid(), story.ct_images(entry, 1)
+    scanner, mpps_uid, images = hospital.scanner("CT1"), story.new_uid(), story.ct_images(entry, 1)
     scanner.start_step(entry, mpps_uid)
     scanner.store(tmp_path / "images", images)
 
@@ -217,7 +220,9 @@ def test_objects_after_completion_extend_the_study(surrounded: Any, story: Any, 
 
 def test_the_archive_the_ris_and_mqtt_may_be_down_at_start(hospital: Any, story: Any, tmp_path: Path) -> None:
     ports = {name: story.free_port() for name in ("archive", "ris", "bus")}
-    hospital.configuration["dicom"]["nodes"] = {"PACS": {"host": "127.0.0.1", "port": ports["archive"], "role": "archive"}}
+    hospital.configuration["dicom"]["nodes"] = {
+        "PACS": {"host": "127.0.0.1", "port": ports["archive"], "role": "archive"}
+    }
     hospital.configuration["studies"] = {"forward_to": ["PACS"], "quiet_period": "1s"}
     hospital.configuration["destinations"] = {
         "ris": {"type": "hl7", "host": "127.0.0.1", "port": ports["ris"], "mapping": "ihe/study-to-oru"},
@@ -274,7 +279,7 @@ def test_an_mpps_of_a_cancelled_order_is_recorded_and_alarmed(surrounded: Any, s
     (entry,) = hospital.findscu("0008,0050=A1")
     hospital.send(story.orm("A1", "CA"))
 
-    assert hospital.scanner("CT1").start_step(entry, uid()) == 0
+    assert hospital.scanner("CT1").start_step(entry, story.new_uid()) == 0
 
     assert hospital.order("A1")["performed_steps"][0]["status"] == "IN PROGRESS"
 
@@ -283,7 +288,7 @@ def test_a_repeated_n_create_is_success_and_one_with_other_content_is_0111h(surr
     hospital = surrounded
     hospital.send(story.orm("A1"))
     (entry,) = hospital.findscu("0008,0050=A1")
-    scanner, mpps_uid = hospital.scanner("CT1"), uid()
+    scanner, mpps_uid = hospital.scanner("CT1"), story.new_uid()
     data_set = story.mpps_create(entry, mpps_uid, "CT1")
 
     assert scanner.create(data_set, mpps_uid) == 0

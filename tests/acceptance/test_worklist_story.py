@@ -180,7 +180,9 @@ def test_a_test_message_is_refused_with_ar_202(hospital: Any, story: Any) -> Non
 
 
 def test_accents_reach_a_latin_1_scanner_and_a_unicode_one(hospital: Any, story: Any) -> None:
-    hospital.configuration["dicom"]["nodes"] = {"OLDCT": {"role": "modality", "modality": "CT", "charset": "ISO_IR 100"}}
+    hospital.configuration["dicom"]["nodes"] = {
+        "OLDCT": {"role": "modality", "modality": "CT", "charset": "ISO_IR 100"}
+    }
     hospital.start()
     hospital.send(story.orm("A1", name="Ibáñez^Núria"))
 
@@ -201,12 +203,15 @@ def test_names_are_found_without_case_and_accents(hospital: Any, story: Any) -> 
 
 def test_date_and_time_ranges_combine_over_midnight(hospital: Any, story: Any) -> None:
     hospital.start()
-    for number, start in (("1", "20260401220000"), ("2", "20260401233000"), ("3", "20260402003000"), ("4", "20260402010000")):
+    for number, start in (
+        ("1", "20260401220000"),
+        ("2", "20260401233000"),
+        ("3", "20260402003000"),
+        ("4", "20260402010000"),
+    ):
         hospital.send(story.orm(f"A{number}", start=start))
 
-    entries = hospital.findscu(
-        "(0040,0100)[0].0040,0002=20260401-20260402", "(0040,0100)[0].0040,0003=230000-004500"
-    )
+    entries = hospital.findscu("(0040,0100)[0].0040,0002=20260401-20260402", "(0040,0100)[0].0040,0003=230000-004500")
 
     assert sorted(entry["0008,0050"] for entry in entries) == ["A2", "A3"]
 
