@@ -12,7 +12,7 @@ from typing import Any
 
 from broker.errors import BrokerError
 
-TEXTS = frozenset({"error", "hint", "reason", "text"})
+TEXTS = frozenset({"announced", "error", "faults", "found", "hint", "reason", "text"})
 """Keys of free text: what stands in quotes, has a caret or looks like a number of a patient is masked."""
 
 KEYS = frozenset(
@@ -20,9 +20,9 @@ KEYS = frozenset(
     event level at accession ae address associations attempts bytes called calling charset code commit
     connections control_id count database delivery destination digest event_id event_type exception facility file
     folder frames gap host instances items jobs kind library limit line listener listeners lost mapping mappings
-    message_id message_type milliseconds modality node number objects order_id outcome part path pid port ports
-    problem_key removed restarts role rule samples seconds series sop_class sop_uid spool stage state status step_id
-    study_uid task transfer_syntax type uid url user version waiting warnings worker zone
+    message_id message_type milliseconds modality node number objects order_id outcome part path peer pid port ports
+    problem_key removed restarts role rule samples seconds series site size sop_class sop_uid spool stage state status step_id
+    study_uid task transfer_syntax type uid unfinished url user version waiting warnings where worker zone
     """.split()
 )
 """Keys whose values are logged as they are: technical, or identifiers without a person."""
@@ -38,7 +38,7 @@ def redact(logger: object, method: str, entry: MutableMapping[str, Any]) -> Muta
     fault = entry.pop("exc_info", None)
     for key, value in entry.items():
         if key in TEXTS:
-            entry[key] = mask(str(value))
+            entry[key] = [mask(str(one)) for one in value] if isinstance(value, list | tuple) else mask(str(value))
         elif key not in KEYS:
             entry[key] = "***"
         elif isinstance(value, str) and "://" in value:
