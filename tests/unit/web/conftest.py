@@ -59,6 +59,7 @@ class Hospital:
     reasons: dict[str, list[str]] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
     now: datetime = NOW
+    fault: Exception | None = None
 
     async def run(self, job: Job[T]) -> T:
         changes = job.decide(Rows(self))
@@ -111,6 +112,8 @@ class Messages:
     hospital: Hospital
 
     async def search(self, **asked: Any) -> tuple[list[StoredMessage], str]:
+        if self.hospital.fault:
+            raise self.hospital.fault
         self.hospital.asked = asked
         return self.hospital.messages, ""
 
