@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -23,11 +22,11 @@ from broker.dicom.archive import Acceptance, ArchiveNode, ArchiveSettings
 from broker.dicom.charset import find_charset
 from broker.dicom.find import WORKLIST_FIND, Asker, FindWorklist
 from broker.dicom.mpps import PERFORMED_STEP, MppsHandler
-from broker.dicom.server import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION, DicomServer, ServerSettings, Service
+from broker.dicom.server import DicomServer, ServerSettings, Service
 from broker.dicom.spool import Spool
 from broker.dicom.storage import Storage
 from broker.dicom.storage_classes import STORAGE_CLASSES
-from broker.domain.study import Instance
+from broker.dicom.transport import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from broker.errors import BrokerError, ConfigurationError
 from broker.mapping.catalogue import Catalogue
 from broker.mllp.carrier import HL7Carrier
@@ -184,9 +183,7 @@ class App:
 
     async def _adopt_spool(self) -> None:
         """Bring spool and database together: adopt whole files without a row, remove the rest."""
-        known = await self._store.instances.paths()
-        found = await asyncio.to_thread(lambda: list(self._spool.reconcile(known)))
-        adopted = await self._storage.adopt(found)
+        adopted = await self._storage.adopt(await self._store.instances.paths())
         if adopted:
             log.info("spool.adopted", count=adopted)
 
@@ -208,7 +205,7 @@ class App:
         private_classes = frozenset().union(*private.values())
         for ae in self.configuration.studies.forward_to:
             node = nodes[ae]
-            archive = ArchiveNode(self._archive_settings(ae, node), self._located)
+            archive = ArchiveNode(self._archive_settings(ae, node), self._spool.locate)
             forwarder = Forwarder(
                 ae,
                 archive,
@@ -232,10 +229,6 @@ class App:
         assert node.host is not None
         assert node.port is not None
         return ArchiveSettings(ae=ae, host=node.host, port=node.port, calling=self.configuration.dicom.ae_title)
-
-    def _located(self, instance: Instance) -> tuple[Path, int]:
-        with self._spool.open(instance.path) as stored:
-            return self._spool.root / instance.path, stored.offset
 
     def _carrier(self, name: str, destination: HL7Destination | MqttDestination) -> Carrier:
         match destination:
