@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 import structlog
@@ -62,15 +61,13 @@ class Storage:
         if not arrival.is_new:
             await self.spool.forget(instance.path)
 
-    async def adopt(self, known: Collection[str]) -> int:
-        """Commit the rows of whole files that a dead process left without; *known* are the paths that have one.
-
-        Say how many there were.
-        """
-        found = await asyncio.to_thread(lambda: list(self.spool.reconcile(known)))
-        for facts, instance in found:
+    async def adopt(self, objects: Iterable[tuple[ObjectFacts, Instance]]) -> int:
+        """Commit the rows of whole files that a dead process left without (Spool.reconcile); say how many."""
+        count = 0
+        for facts, instance in objects:
             await self.record(facts, instance)
-        return len(found)
+            count += 1
+        return count
 
 
 class Reception:

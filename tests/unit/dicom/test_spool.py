@@ -2,7 +2,6 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
 from itertools import count
@@ -15,9 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.dicom.part10 import FileMeta, read_meta
-from broker.dicom.spool import Kept, Spool, folder_of, instance_of
-from broker.domain.order import Identity
-from broker.domain.study import ObjectFacts
+from broker.dicom.spool import Kept, Spool, folder_of
 from broker.errors import BrokerError
 
 META = FileMeta(
@@ -29,13 +26,6 @@ META = FileMeta(
     source_ae="CT1",
 )
 DATA_SET = b"\x08\x00\x18\x00UI\x08\x001.2.3.9\0" + b"\x20\x00\x0d\x00UI\x06\x001.2.3\0"
-FACTS = ObjectFacts(
-    sop_class=META.sop_class,
-    sop_uid="1.2.3.9",
-    study_uid="1.2.3",
-    series_uid="",
-    patient=Identity(patient_id=""),
-)
 
 
 @pytest.fixture
@@ -69,8 +59,9 @@ def files(spool: Spool) -> list[str]:
 
 def test_an_object_is_kept_byte_for_byte(spool: Spool) -> None:
     kept = keep(spool)
-    file, offset = spool.locate(instance_of(FACTS, kept, META, datetime.now(UTC)))
-    assert file.read_bytes()[offset:] == DATA_SET
+    with spool.open(kept.path) as stored:
+        assert (stored.meta, stored.size, stored.file.read()) == (META, len(DATA_SET), DATA_SET)
+        assert (spool.root / kept.path).read_bytes()[stored.offset :] == DATA_SET
     assert kept == Kept(path="1.2.3/ID0.dcm", size=len(DATA_SET), digest=sha256(DATA_SET).hexdigest())
     assert files(spool) == [kept.path]
 
@@ -144,6 +135,8 @@ def test_a_file_that_is_none_of_ours_is_left_alone(spool: Spool) -> None:
     (spool.root / "1.9" / "notes.dcm").write_text("not DICOM")
     assert list(spool.reconcile(())) == []
     assert files(spool) == ["1.9/notes.dcm"]
+    with pytest.raises(OSError, match="not a DICOM file"):
+        spool.open("1.9/notes.dcm")
 
 
 def test_many_arrive_and_leave_at_once(spool: Spool) -> None:
