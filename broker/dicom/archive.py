@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from broker.dicom.client import Answer, ClientAssociation, NotAccepted, Timeouts, associate
-from broker.dicom.storage_classes import CURRENT_STORAGE_CLASSES, TRANSFER_SYNTAXES
+from broker.dicom.storage_classes import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from broker.domain.study import Instance
 from broker.errors import BrokerError
 from broker.services.notices import Outcome
@@ -92,7 +92,7 @@ class ArchiveNode:
 
     async def probe(self, private_classes: Collection[str]) -> frozenset[Pair]:
         """Ask which SOP classes in which transfer syntaxes the archive takes; raise Unreachable when it is down."""
-        classes = sorted(CURRENT_STORAGE_CLASSES | set(private_classes))
+        classes = sorted(STORAGE_CLASSES | set(private_classes))
         taken: set[Pair] = set()
         for pairs in _chunks((sop_class, syntax) for sop_class in classes for syntax in TRANSFER_SYNTAXES):
             async with self._associate(pairs) as association:

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import UID_dictionary
+from pynetdicom import AllStoragePresentationContexts
 
-_NEWER: Final = (
-    "1.2.840.10008.5.1.4.1.1.9.100.1",
-    "1.2.840.10008.5.1.4.1.1.9.100.2",
-    "1.2.840.10008.5.1.4.1.1.66.7",
-    "1.2.840.10008.5.1.4.1.1.66.8",
-)
-"""Standard classes that pydicom's dictionary does not know yet: photoacoustic images, height map and label map."""
+_CURRENT: Final = frozenset(str(one.abstract_syntax) for one in AllStoragePresentationContexts)
 
 _NOT_OBJECTS: Final = ("Commitment", "Media Storage", "Storage Management", "Inventory")
 
-
-def _is_storage(name: str, kind: str) -> bool:
-    return kind == "SOP Class" and "Storage" in name and not any(word in name for word in _NOT_OBJECTS)
-
-
-STORAGE_CLASSES: Final = frozenset(_NEWER) | {
-    uid for uid, (name, kind, *_) in UID_dictionary.items() if _is_storage(name, kind)
-}
-CURRENT_STORAGE_CLASSES: Final = frozenset(_NEWER) | {
+STORAGE_CLASSES: Final = _CURRENT | {
     uid
-    for uid, (name, kind, _info, retired, _keyword) in UID_dictionary.items()
-    if _is_storage(name, kind) and not retired and uid.startswith("1.2.840.10008.5.1.4.1.1.")
+    for uid, (name, kind, *_) in UID_dictionary.items()
+    if kind == "SOP Class" and "Storage" in name and not any(word in name for word in _NOT_OBJECTS)
 }
+"""The retired ones too: old scanners still send them."""
 
 _JPEG: Final = "1.2.840.10008.1.2.4."
 TRANSFER_SYNTAXES: Final = (
