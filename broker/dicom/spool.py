@@ -17,8 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -96,24 +95,6 @@ class Kept:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredObject:
-    """A stored object opened for reading: *file* stands at *offset*, where the *size* bytes of its data set begin."""
-
-    meta: FileMeta
-    file: BinaryIO
-    offset: int
-    size: int
-
-    def __enter__(self) -> StoredObject:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.file.close()
-
-
 class Spool:
     """The folder *root*. Methods block, but for `keep` and `forget`, which use the spool's own threads."""
 
@@ -157,16 +138,15 @@ class Spool:
         with contextlib.suppress(OSError):
             os.rmdir((self.root / path).parent)
 
-    def open(self, path: str) -> StoredObject:
-        """Open a stored object. Raises OSError, also for a file that is no DICOM file."""
-        file = open(self.root / path, "rb")  # noqa: SIM115 StoredObject closes it
-        try:
-            meta = read_meta(file)
-        except BrokerError as fault:
-            file.close()
-            raise OSError(errno.EIO, fault.message, path) from fault
-        offset = file.tell()
-        return StoredObject(meta=meta, file=file, offset=offset, size=os.fstat(file.fileno()).st_size - offset)
+    def locate(self, instance: Instance) -> tuple[Path, int]:
+        """Tell the file of *instance*, and where in it the data set begins. Raises OSError."""
+        path = self.root / instance.path
+        with open(path, "rb") as file:
+            try:
+                read_meta(file)
+            except BrokerError as fault:
+                raise OSError(errno.EIO, fault.message, str(path)) from fault
+            return path, file.tell()
 
     def reconcile(self, known: Collection[str]) -> Iterator[tuple[ObjectFacts, Instance]]:
         """Remove what never became whole; give the whole files that are not *known*, to be adopted.
@@ -181,18 +161,18 @@ class Spool:
                 continue
             try:
                 yield self._adopt(path)
-            except OSError as fault:
+            except (OSError, BrokerError) as fault:
                 log.error("spool.file_unreadable", path=path, reason=str(fault))
 
     def _adopt(self, path: str) -> tuple[ObjectFacts, Instance]:
-        with self.open(path) as stored:
-            meta, digest = stored.meta, hashlib.sha256()
+        with open(self.root / path, "rb") as file:
+            meta, digest, offset = read_meta(file), hashlib.sha256(), file.tell()
             header = HeaderReader(meta.transfer_syntax, meta.sop_class, meta.sop_uid)
-            while piece := stored.file.read(_CHUNK):
+            while piece := file.read(_CHUNK):
                 header.feed(piece)
                 digest.update(piece)
-            kept = Kept(path=path, size=stored.size, digest=digest.hexdigest())
-            arrived = datetime.fromtimestamp(os.fstat(stored.file.fileno()).st_mtime, UTC)
+            kept = Kept(path=path, size=file.tell() - offset, digest=digest.hexdigest())
+            arrived = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         facts = header.finish()
         return facts, instance_of(facts, kept, meta, arrived)
 

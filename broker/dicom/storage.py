@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Collection
 from typing import Final, Protocol
 
 import structlog
@@ -61,13 +62,15 @@ class Storage:
         if not arrival.is_new:
             await self.spool.forget(instance.path)
 
-    async def adopt(self, objects: Iterable[tuple[ObjectFacts, Instance]]) -> int:
-        """Commit the rows of whole files that a dead process left without (Spool.reconcile); say how many."""
-        count = 0
-        for facts, instance in objects:
+    async def adopt(self, known: Collection[str]) -> int:
+        """Commit the rows of whole files that a dead process left without; *known* are the paths that have one.
+
+        Say how many there were.
+        """
+        found = await asyncio.to_thread(lambda: list(self.spool.reconcile(known)))
+        for facts, instance in found:
             await self.record(facts, instance)
-            count += 1
-        return count
+        return len(found)
 
 
 class Reception:

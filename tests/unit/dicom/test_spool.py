@@ -2,6 +2,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
 from itertools import count
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from broker.dicom.part10 import FileMeta, read_meta
 from broker.dicom.spool import Kept, Spool, folder_of
+from broker.domain.study import Instance
 from broker.errors import BrokerError
 
 META = FileMeta(
@@ -53,15 +55,29 @@ def keep(spool: Spool, data_set: bytes = DATA_SET, study: str = "1.2.3") -> Kept
     return asyncio.run(spool.keep(part, study))
 
 
+def located(path: str) -> Instance:
+    return Instance(
+        sop_uid="1.2.3.9",
+        digest="",
+        sop_class=META.sop_class,
+        transfer_syntax=META.transfer_syntax,
+        study_uid="1.2.3",
+        series_uid="",
+        ae="CT1",
+        path=path,
+        size=0,
+        received_at=datetime.now(UTC),
+    )
+
+
 def files(spool: Spool) -> list[str]:
     return sorted(path.relative_to(spool.root).as_posix() for path in spool.root.rglob("*") if path.is_file())
 
 
 def test_an_object_is_kept_byte_for_byte(spool: Spool) -> None:
     kept = keep(spool)
-    with spool.open(kept.path) as stored:
-        assert (stored.meta, stored.size, stored.file.read()) == (META, len(DATA_SET), DATA_SET)
-        assert (spool.root / kept.path).read_bytes()[stored.offset :] == DATA_SET
+    file, offset = spool.locate(located(kept.path))
+    assert file.read_bytes()[offset:] == DATA_SET
     assert kept == Kept(path="1.2.3/ID0.dcm", size=len(DATA_SET), digest=sha256(DATA_SET).hexdigest())
     assert files(spool) == [kept.path]
 
@@ -136,7 +152,7 @@ def test_a_file_that_is_none_of_ours_is_left_alone(spool: Spool) -> None:
     assert list(spool.reconcile(())) == []
     assert files(spool) == ["1.9/notes.dcm"]
     with pytest.raises(OSError, match="not a DICOM file"):
-        spool.open("1.9/notes.dcm")
+        spool.locate(located("1.9/notes.dcm"))
 
 
 def test_many_arrive_and_leave_at_once(spool: Spool) -> None:

@@ -165,14 +165,14 @@ def test_what_the_store_could_not_record_stays_for_the_next_start(storage: Stora
     book.is_broken = False
     again = store(storage)
     assert (refusal.value.response.status, again, len(files(storage))) == (0xA700, 0x0000, 2)
-    assert asyncio.run(storage.adopt(storage.spool.reconcile({book.rows[0][1].path}))) == 1
+    assert asyncio.run(storage.adopt({book.rows[0][1].path})) == 1
     assert files(storage) == [storage.spool.root / book.rows[0][1].path]
 
 
 def test_a_start_records_what_a_dead_process_left(storage: Storage, book: Book) -> None:
     store(storage)
     rows, book.rows = book.rows, []
-    assert asyncio.run(storage.adopt(storage.spool.reconcile(()))) == 1
+    assert asyncio.run(storage.adopt(())) == 1
     assert book.rows[0][0] == rows[0][0]
     assert book.rows[0][1].digest == rows[0][1].digest
-    assert asyncio.run(storage.adopt(storage.spool.reconcile({rows[0][1].path}))) == 0
+    assert asyncio.run(storage.adopt({rows[0][1].path})) == 0
