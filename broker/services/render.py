@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from broker.domain.events import Event
 from broker.domain.records import Delivery
 from broker.errors import BrokerError
+from broker.hl7.charset import encode
 from broker.mapping.catalogue import Catalogue
 
 
@@ -42,4 +43,8 @@ class Renderer:
             "event": {**event.facts.get("event", {}), "control_id": delivery.control_id},
             "destination": asdict(self._receiver),
         }
-        return mapping.render(facts)
+        rendering = mapping.render(facts)
+        if rendering.rejections:
+            refused = rendering.rejections[0]
+            raise BrokerError(str(refused), code="R061", hint=f"see the rule at {refused.rule}, then retry the delivery")
+        return encode(rendering.text, rendering.charset).raw

@@ -67,12 +67,16 @@ def _request(output: Output, facility: str) -> OrderRequest:
         if patient_id
         else None,
         attributes=request,
-        steps=_steps(procedure, step, placer, filler),
+        steps=_steps(output, procedure, step, placer, filler),
     )
 
 
 def _steps(
-    procedure: Mapping[str, Any], step: Mapping[str, Any], placer: Number | None, filler: Number | None
+    output: Output,
+    procedure: Mapping[str, Any],
+    step: Mapping[str, Any],
+    placer: Number | None,
+    filler: Number | None,
 ) -> tuple[StepRequest, ...]:
     step_id = text(step, "ScheduledProcedureStepID")
     status = text(step, "ScheduledProcedureStepStatus")
@@ -96,6 +100,7 @@ def _steps(
             modality=step.get("Modality"),
             stations=None if stations is None else _values(stations),
             start=None if date is None else start_text(str(date), time),
+            is_start_known=output.is_start_known,
             status=StepStatus(status) if status in StepStatus.__members__ else None,
             placer=placer,
             filler=filler,
