@@ -300,7 +300,7 @@ class _Reader:
     def _state(self) -> State:
         for state in ("present", "missing", "null"):
             if self.take(state):
-                return state  # type: ignore[return-value]
+                return state
         token = self.peek()
         word = f"is {token.group()}" if token else "is"
         raise _Fault(self.place(token), f"'{word}' is unknown", "use: is present, is missing, is null")

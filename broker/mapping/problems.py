@@ -44,11 +44,11 @@ class Problem:
 
 
 class Report:
-    """Collects the problems of one pass; knows the lines of the files, for the excerpts."""
+    """Collects the problems of one pass; knows the lines of the files (those of *whole*), for the excerpts."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Report | None = None) -> None:
         self.problems: list[Problem] = []
-        self._lines: dict[str, list[str]] = {}
+        self._lines: dict[str, list[str]] = whole._lines if whole else {}
 
     def know(self, path: str, text: str) -> None:
         """Remember the text of a file."""
@@ -66,8 +66,11 @@ class Report:
         lines = self._lines.get(place.path, [])
         excerpt = lines[place.line - 1][:EXCERPT_LENGTH] if 0 < place.line <= len(lines) else ""
         problem = Problem(code=code, place=place, message=message, hint=hint, excerpt=excerpt, severity=severity)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self.add([problem])
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Take over problems, each once: a mistake in a parent is found again in every child."""
+        self.problems += [problem for problem in problems if problem not in self.problems]
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:

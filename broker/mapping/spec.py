@@ -26,7 +26,9 @@ class Setting:
 Settings = Mapping[str, Setting]
 
 FILE: Settings = {
-    "mapping": Setting(kind="text", says="the mapping's name: its path below the mappings folder", example="sites/north"),
+    "mapping": Setting(
+        kind="text", says="the mapping's name: its path below the mappings folder", example="sites/north"
+    ),
     "title": Setting(kind="text", says="one line for people"),
     "language": Setting(kind="choice", says="version of the language", choices=("1",)),
     "from": Setting(kind="text", says="what it reads", example="hl7/ORM^O01"),
@@ -43,7 +45,9 @@ FILE: Settings = {
     ),
     "action": Setting(kind="action", says="order control code -> action", example="{from: ORC-1, map: {NW: create}}"),
     "tables": Setting(kind="tables", says="code tables, inline or the path of a CSV file", example="{sex: {M: M}}"),
-    "let": Setting(kind="lets", says="named whole fields, used as $name or $name.1", example="{filler: ORC-3 or OBR-3}"),
+    "let": Setting(
+        kind="lets", says="named whole fields, used as $name or $name.1", example="{filler: ORC-3 or OBR-3}"
+    ),
     "set": Setting(kind="attributes", says="attribute -> source or block", example="{PatientName: PID-5}"),
     "segments": Setting(kind="segments", says="the segments to write, in order"),
     "drop": Setting(kind="names", says="attributes of the parent that are not wanted", example="[PatientWeight]"),

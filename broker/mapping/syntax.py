@@ -54,7 +54,7 @@ class Rule:
     value: Text | None = None
     first_of: tuple[Rule, ...] = ()
     join: tuple[Source, ...] = ()
-    with_text: str = ""
+    with_text: Text | None = None
     uid_from: tuple[Source, ...] = ()
     when: Condition | None = None
     lookup: Text | None = None
@@ -68,8 +68,8 @@ class Rule:
     on_invalid: str = ""
     each: Each | None = None
     item: Mapping[str, Rule] | None = None
-    warn: str = ""
-    note: str = ""
+    warn: Text | None = None
+    note: Text | None = None
     inherited: Rule | None = None
 
 

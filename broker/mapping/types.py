@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from pydicom.datadict import DicomDictionary, dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_dict, keyword_for_tag, tag_for_keyword
 
 from broker.hl7 import dictionary
 
@@ -19,7 +19,9 @@ MOMENTS = frozenset({"TS", "DTM", "DT"})
 CODES = frozenset({"CE", "CWE", "CNE", "CF"})
 UNTYPED = frozenset({"varies", "VARIES", "", "*"})
 
-TEXT_VRS = frozenset({"AE", "AS", "CS", "DS", "IS", "LO", "LT", "SH", "ST", "UC", "UI", "UR", "UT", "US", "UL", "SS", "SL"})
+TEXT_VRS = frozenset(
+    {"AE", "AS", "CS", "DS", "IS", "LO", "LT", "SH", "ST", "UC", "UI", "UR", "UT", "US", "UL", "SS", "SL"}
+)
 MOMENT_VRS = frozenset({"DA", "TM", "DT"})
 USABLE_VRS = TEXT_VRS | MOMENT_VRS | {"PN", "SQ"}
 
@@ -63,10 +65,9 @@ def find_attribute(name: str) -> Attribute | None:
     )
 
 
-@lru_cache(maxsize=1)
-def keywords() -> tuple[str, ...]:
+def keywords() -> list[str]:
     """Give all DICOM keywords, for suggestions."""
-    return tuple(entry[4] for entry in DicomDictionary.values() if entry[4])
+    return list(keyword_dict)
 
 
 @lru_cache(maxsize=256)
@@ -84,28 +85,28 @@ def kind_of(datatype: str) -> Kind:
 
 
 def find_typed(
-    segment: str, field: int, component: int, subcomponent: int, declared: Mapping[str, str]
+    segment: str, field: int, component: int, subcomponent: int, declared: Mapping[str, str], version: str
 ) -> Typed | None:
     """Find what stands at a path; None when the standard has no such place. *declared* types Z fields."""
     if segment.startswith("Z"):
         name = f"{segment}-{field}"
         top = Typed(name=name, datatype=declared.get(name, ""))
     else:
-        found = dictionary.field(segment, field)
+        found = dictionary.field(segment, field, version)
         if found is None:
             return None
         top = Typed(name=found.name, datatype=found.datatype)
     for number in (component, subcomponent):
         if number and top.kind != "untyped":
-            below = _below(top, number)
+            below = _below(top, number, version)
             if below is None:
                 return None
             top = below
     return top
 
 
-def _below(typed: Typed, number: int) -> Typed | None:
-    components = dictionary.components(typed.datatype)
+def _below(typed: Typed, number: int, version: str) -> Typed | None:
+    components = dictionary.components(typed.datatype, version)
     if not components:
         return typed if number == 1 else None
     if number > len(components):
@@ -114,7 +115,31 @@ def _below(typed: Typed, number: int) -> Typed | None:
     return Typed(name=found.name, datatype=found.datatype)
 
 
-@lru_cache(maxsize=512)
 def is_segment(name: str) -> bool:
     """Say whether the standard knows the segment, or it is a Z segment."""
-    return name.startswith("Z") or name == "MSH" or any(dictionary.field(name, n) for n in (1, 2, 3))
+    return name.startswith("Z") or dictionary.segment_exists(name)
+
+
+def fits(kind: Kind, vr: str) -> bool:
+    """Say whether a value of *kind* becomes *vr* without being told how (mapping language section 5)."""
+    match kind:
+        case "name":
+            return vr == "PN"
+        case "moment":
+            return vr in MOMENT_VRS or vr in TEXT_VRS
+        case "code":
+            return vr == "SQ"
+        case "text":
+            return vr != "SQ"
+        case "untyped":
+            return vr == "PN" or vr in TEXT_VRS
+        case "composite":
+            return False
+
+
+def fitting_fields(segment: str, vr: str, version: str) -> list[str]:
+    """Give the first fields of *segment* whose type becomes *vr*, as paths."""
+    own: dict[str, Kind] = {"PN": "name", "DA": "moment", "TM": "moment", "DT": "moment", "SQ": "code"}
+    wanted = own.get(vr, "text")
+    found = (n for n, field in dictionary.fields(segment, version).items() if kind_of(field.datatype) == wanted)
+    return [f"{segment}-{n}" for n in found][:3]

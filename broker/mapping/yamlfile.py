@@ -1,6 +1,7 @@
 """YAML as the language reads it: every scalar is text, every node knows its place, nothing is guessed.
 
-Built from PyYAML's events, without recursion and without tags: anchors, aliases, tags and second documents are refused, size and depth are limited.
+Built from PyYAML's events, without recursion. Anchors, aliases, tags and second documents are refused, size and depth
+are limited.
 """
 
 from __future__ import annotations

@@ -1,0 +1,225 @@
+"""From a linked file to a mapping that runs: its head is checked, its rules compiled, its gaps reported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from broker.errors import BrokerError
+from broker.hl7.charset import find_codec
+from broker.hl7.dictionary import DEFAULT_VERSION, VERSIONS
+from broker.hl7.message import Message
+from broker.mapping import facts
+from broker.mapping.compile import compile_rule, compile_value, inherit
+from broker.mapping.conditions import Test, compile_condition
+from broker.mapping.context import Context
+from broker.mapping.engine import Translation, Translator
+from broker.mapping.expr import AllOf, Condition
+from broker.mapping.finish import Target
+from broker.mapping.groups import ORDER
+from broker.mapping.items import compile_attributes
+from broker.mapping.link import Linked
+from broker.mapping.moments import UTC
+from broker.mapping.outbound import Renderer, Rendering, compile_segments
+from broker.mapping.problems import Place, Report, suggestion
+from broker.mapping.profiles import MODALITY_WORKLIST, Profile
+from broker.mapping.spec import ACTIONS
+from broker.mapping.syntax import MappingFile, Rule
+from broker.mapping.terms import Scope
+
+WORKLIST = "dicom/mwl"
+
+_SOURCE = re.compile(
+    r"hl7/(?:(?P<version>2\.[0-9.]+)/)?(?P<message>[A-Z][A-Z0-9]{2}(?:\^[A-Z][A-Z0-9]{2})?)|broker/(?P<event>[a-z_.]+)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """One usable mapping. *lineage* names itself, its parent, and so on; *digest* is that of all files it rests on."""
+
+    name: str
+    path: str
+    title: str
+    source: str
+    target: str
+    charset: str
+    digest: str
+    lineage: tuple[str, ...]
+    message_type: str
+    conditions: tuple[Condition, ...]
+    test: Test | None
+    translator: Translator | None
+    renderer: Renderer | None
+
+    @property
+    def assumed_charset(self) -> str:
+        """The character set of messages that name none, or empty (``charset: assume 8859/1``)."""
+        return self.charset.removeprefix("assume ").strip() if self.charset.startswith("assume ") else ""
+
+    def claims(self, message: Message) -> bool:
+        """Say whether *message* is of the mapping's type and fulfils its ``when``. An event that is missing fits any."""
+        if not self.message_type or message.type not in (self.message_type, self.message_type.partition("^")[0]):
+            return False
+        if self.test is None:
+            return True
+        segments = {segment.name: message.named(segment.name) for segment in message.segments}
+        return self.test(Context(segments=segments, theirs=UTC, ours=UTC, facts={}))
+
+    def translate(self, message: Message, zone: ZoneInfo, received_at: datetime, trace: bool = False) -> Translation:
+        """Translate *message* (see engine.Translator); raise BrokerError M070 when this mapping writes messages."""
+        if self.translator is None:
+            raise BrokerError(f"mapping {self.name} does not read messages", code="M070", hint="use one from hl7/...")
+        return self.translator.translate(message, zone, received_at, trace)
+
+    def render(self, known: facts.Facts) -> Rendering:
+        """Write the message for an event's facts; raise BrokerError M070 when this mapping reads messages."""
+        if self.renderer is None:
+            raise BrokerError(f"mapping {self.name} does not write messages", code="M070", hint="use one to hl7/...")
+        return self.renderer.render(known)
+
+
+def build(linked: Linked, digest: str, report: Report) -> Mapping:
+    """Compile *linked*; what is wrong with it goes to *report*."""
+    file = linked.file
+    found = _SOURCE.fullmatch(file.source)
+    if found is None:
+        hint = "as in hl7/ORM^O01, hl7/2.3.1/ORM^O01 or broker/study.available"
+        report.error("M014", _place(file, "from"), f"'{file.source}' is no source of a mapping", hint)
+    version = _version(file, found["version"] if found else None, report)
+    is_inbound = not (found and found["event"])
+    _check_direction(file, is_inbound, report)
+    scope = Scope(
+        report=report,
+        let=file.let,
+        tables=linked.tables,
+        declared=file.declare,
+        facts=facts.INBOUND if is_inbound else facts.OUTBOUND,
+        version=version,
+        is_inbound=is_inbound,
+        profile=MODALITY_WORKLIST,
+    )
+    when = AllOf(conditions=file.when)
+    return Mapping(
+        name=file.name,
+        path=file.path,
+        title=file.title,
+        source=file.source,
+        target=file.target,
+        charset=_charset(file, report),
+        digest=digest,
+        lineage=tuple(one.name for one in linked.chain),
+        message_type=found["message"] or "" if found else "",
+        conditions=file.when,
+        test=compile_condition(when, scope, inherit) if file.when else None,
+        translator=_translator(file, scope) if is_inbound else None,
+        renderer=None
+        if is_inbound
+        else Renderer(segments=compile_segments(file.segments, scope), charset=file.charset),
+    )
+
+
+def _version(file: MappingFile, version: str | None, report: Report) -> str:
+    if version is not None and version not in VERSIONS:
+        report.error("M014", _place(file, "from"), f"no HL7 version {version}", suggestion(version, VERSIONS))
+    return version or DEFAULT_VERSION
+
+
+def _check_direction(file: MappingFile, is_inbound: bool, report: Report) -> None:
+    if is_inbound != (file.target == WORKLIST):
+        report.error("M014", _place(file, "to"), f"{file.source or 'nothing'} cannot become {file.target or 'nothing'}")
+    unwanted = "segments" if is_inbound else "set"
+    wanted = "set" if is_inbound else "segments"
+    if unwanted in file.places:
+        report.error("M012", file.places[unwanted], f"'{unwanted}' has no place here", f"use {wanted}")
+
+
+def _translator(file: MappingFile, scope: Scope) -> Translator:
+    profile = scope.profile
+    kept = replace(scope, kept=profile.kept - profile.detail)
+    detailed = replace(scope, kept=profile.kept)
+    _check_profile(file, profile, scope.report)
+    action = file.action
+    target = Target(name="action", vr="")
+    control = replace(action, map=None, lookup=None, default=None, key=_place(file, "action")) if action else None
+    default = action.default.value if action and action.default else "" if action else "create"
+    return Translator(
+        one_per=file.one_per or ORDER,
+        zone=_zone(file, scope.report),
+        refuses_whole_message=file.partial == "reject_message",
+        control=compile_value(control, target, scope) if control else _no_control,
+        actions=_actions(file, action, scope.report),
+        default_action=default,
+        action_place=_place(file, "action"),
+        attributes=compile_attributes(file.attributes, scope, compile_rule),
+        identifiers=compile_attributes(file.attributes, kept, compile_rule),
+        detailed=compile_attributes(file.attributes, detailed, compile_rule),
+        detail_segments=profile.detail_segments,
+    )
+
+
+def _no_control(context: Context) -> Any:
+    return None
+
+
+def _actions(file: MappingFile, action: Rule | None, report: Report) -> dict[str, str]:
+    if action is None:
+        return {}
+    chosen = dict(action.map or {})
+    default = {action.default.value} if action.default else set()
+    for name in {*chosen.values(), *default} - set(ACTIONS):
+        report.error(
+            "M014", _place(file, "action"), f"'{name}' is not one of {', '.join(ACTIONS)}", suggestion(name, ACTIONS)
+        )
+    return {code.upper(): "" if name == "ignore" else name for code, name in chosen.items()}
+
+
+def _zone(file: MappingFile, report: Report) -> ZoneInfo | None:
+    if not file.timezone:
+        return None
+    try:
+        return ZoneInfo(file.timezone)
+    except (OSError, ValueError):
+        report.error("M014", _place(file, "timezone"), f"no time zone '{file.timezone}'", "as in Europe/Madrid")
+        return None
+
+
+def _charset(file: MappingFile, report: Report) -> str:
+    charset = file.charset
+    if charset and charset != "from MSH-18" and find_codec(charset.removeprefix("assume ").strip()) is None:
+        report.error("M014", _place(file, "charset"), f"unknown character set '{charset}'", "as in assume 8859/1")
+    return charset
+
+
+def _check_profile(file: MappingFile, profile: Profile, report: Report) -> None:
+    paths = set(_paths(file.attributes, ""))
+    for path, kind in profile.types.items():
+        if kind != "1" or path in paths:
+            continue
+        parent = path.rpartition(".")[0]
+        if parent and parent not in paths:
+            continue
+        tell = (
+            report.error
+            if path in profile.identifiers and path != f"{parent}.ScheduledStationAETitle"
+            else report.warning
+        )
+        tell("M050", _place(file, "set"), f"{path} is required by {profile.title} and nothing sets it")
+
+
+def _paths(rules: Any, prefix: str) -> Iterator[str]:
+    for keyword, rule in rules.items():
+        yield prefix + keyword
+        if rule.item:
+            yield from _paths(rule.item, f"{prefix}{keyword}.")
+        for alternative in rule.first_of:
+            if alternative.item:
+                yield from _paths(alternative.item, f"{prefix}{keyword}.")
+
+
+def _place(file: MappingFile, key: str) -> Place:
+    return file.places.get(key, file.place)

@@ -1,0 +1,166 @@
+"""All mappings of a folder, checked in one pass; which of them a message belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from broker.errors import BrokerError
+from broker.hl7.message import Message
+from broker.mapping.build import Mapping as Compiled
+from broker.mapping.build import build
+from broker.mapping.expr import AllOf, Compare, Condition, Path
+from broker.mapping.link import Files, Linked, link
+from broker.mapping.parse_file import parse_file
+from broker.mapping.problems import Problem, Report
+from broker.mapping.syntax import MappingFile
+from broker.mapping.testcheck import check_tests
+from broker.mapping.yamlfile import Text
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A usable mapping with the file it came from and all files, for its tests and tables."""
+
+    mapping: Compiled
+    file: MappingFile
+    linked: Linked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """The usable mappings by name; immutable, so that a message ends on the set it began with."""
+
+    entries: Mapping[str, Entry]
+    files: Files
+    digest: str
+
+    @classmethod
+    def load(cls, files: Files) -> tuple[Catalogue | None, list[Problem]]:
+        """Read every YAML file among *files*; mappings without errors are usable whatever the others hold.
+
+        None when no mapping is usable. Problems come in the order of files and lines.
+        """
+        report = Report()
+        parsed, broken = _parse(files, report)
+        entries: dict[str, Entry] = {}
+        for name, file in parsed.items():
+            entry = _entry(file, parsed, files, report)
+            if entry is not None and not {one.path for one in entry.linked.chain} & broken:
+                entries[name] = entry
+        for name in _ambiguous(entries, report):
+            entries.pop(name, None)
+        problems = sorted(report.problems, key=lambda problem: (problem.place.path, problem.place.line))
+        if not entries:
+            return None, problems
+        digest = sha256("".join(entry.mapping.digest for entry in entries.values()).encode()).hexdigest()[:12]
+        return cls(entries=entries, files=files, digest=digest), problems
+
+    def get(self, name: str) -> Compiled | None:
+        """Give the mapping called *name*, or None."""
+        entry = self.entries.get(name)
+        return entry.mapping if entry else None
+
+    def find(self, message: Message) -> Compiled | None:
+        """Find the mapping of *message*: the most specific of those that claim it.
+
+        Raise BrokerError M051 (AR, 207) when two claim it of which neither extends the other.
+        """
+        claiming = [entry.mapping for entry in self.entries.values() if entry.mapping.claims(message)]
+        if not claiming:
+            return None
+        best = max(claiming, key=lambda mapping: len(mapping.lineage))
+        for other in claiming:
+            if other.name not in best.lineage:
+                raise BrokerError(
+                    f"two mappings claim the message: {best.name} and {other.name}",
+                    code="M051",
+                    hint="let one extend the other, or make their 'when' exclude each other",
+                    ack="AR",
+                )
+        return best
+
+
+def check(files: Files) -> list[Problem]:
+    """Give all problems of a folder; its mappings can be used when none is an error."""
+    return Catalogue.load(files)[1]
+
+
+def _parse(files: Files, report: Report) -> tuple[dict[str, MappingFile], set[str]]:
+    parsed: dict[str, MappingFile] = {}
+    broken: set[str] = set()
+    for path in sorted(files):
+        if not path.endswith(SUFFIXES):
+            continue
+        before = len(report.problems)
+        file = parse_file(path, files[path], report)
+        if file is not None and file.name in parsed:
+            message = f"the mapping '{file.name}' is already in {parsed[file.name].path}"
+            report.error("M003", file.place, message, "give it another name")
+        elif file is not None:
+            parsed[file.name] = file
+        if any(problem.is_error for problem in report.problems[before:]):
+            broken.add(path)
+    return parsed, broken
+
+
+def _entry(file: MappingFile, parsed: Mapping[str, MappingFile], files: Files, report: Report) -> Entry | None:
+    own = Report(report)
+    linked = link(file, parsed, files, own)
+    if linked is None:
+        report.add(own.problems)
+        return None
+    mapping = build(linked, _digest(linked, files), own)
+    check_tests(file, linked.file, files, own)
+    report.add(own.problems)
+    if any(problem.is_error for problem in own.problems):
+        return None
+    return Entry(mapping=mapping, file=file, linked=linked)
+
+
+def _digest(linked: Linked, files: Files) -> str:
+    """Name what the mapping rests on: its file, its parents, the tables that are files."""
+    paths = [one.path for one in linked.chain]
+    paths += sorted(table.value for table in linked.file.tables.values() if isinstance(table, Text))
+    digest = sha256()
+    for path in paths:
+        digest.update(files.get(path, b"") + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _ambiguous(entries: Mapping[str, Entry], report: Report) -> Iterator[str]:
+    """Report pairs that may claim the same message; give those that certainly do."""
+    readers = [entry for entry in entries.values() if entry.mapping.message_type]
+    for place, second in enumerate(readers):
+        for first in readers[:place]:
+            if not _may_overlap(first.mapping, second.mapping):
+                continue
+            where = second.file.places.get("when", second.file.place)
+            message = f"'{second.mapping.name}' and '{first.mapping.name}' ({first.file.path}) may claim one message"
+            hint = "let one extend the other, or make their 'when' exclude each other"
+            if first.mapping.conditions == () or second.mapping.conditions == ():
+                report.error("M051", where, message, hint)
+                yield second.mapping.name
+            else:
+                report.warning("M051", where, message, hint)
+
+
+def _may_overlap(first: Compiled, second: Compiled) -> bool:
+    if first.name in second.lineage or second.name in first.lineage:
+        return False
+    if first.message_type != second.message_type:
+        return False
+    mine = dict(_equalities(first.conditions))
+    return not any(place in mine and not mine[place] & values for place, values in _equalities(second.conditions))
+
+
+def _equalities(conditions: Sequence[Condition]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Give what must hold by equality: path and values."""
+    for condition in conditions:
+        if isinstance(condition, AllOf):
+            yield from _equalities(condition.conditions)
+        elif isinstance(condition, Compare) and not condition.negated and isinstance(condition.term, Path):
+            yield condition.term.text, frozenset(condition.values)

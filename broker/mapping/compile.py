@@ -1,0 +1,275 @@
+"""From rules to functions: find, clean, look up, default. Fitting the value to its attribute is in finish.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from broker.mapping.conditions import compile_condition, find_table
+from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal
+from broker.mapping.convert import cleaner, shown, stable_uid
+from broker.mapping.expr import Name, Path, Source
+from broker.mapping.fetch import Wanted
+from broker.mapping.finish import Target, finisher
+from broker.mapping.items import compile_item
+from broker.mapping.syntax import Rule
+from broker.mapping.terms import Scope, fetch_source, first_of, nothing
+
+ANY_OTHER = "*"
+"""The key of a table that catches what no other does."""
+
+_WANTED: Mapping[str, Wanted] = {"PN": "name", "SQ": "code"}
+_WANTED_BY_CONVERSION: Mapping[str, Wanted] = {"name": "name", "code": "code"}
+
+VALUE_SETTINGS = ("from", "value", "first_of", "join", "uid_from", "item")
+
+
+def compile_rule(rule: Rule, target: Target, scope: Scope) -> Fetch:
+    """Make the function that gives the attribute's value, fitted to its VR; it raises Refusal."""
+    own = replace(
+        scope,
+        target=target.name,
+        vr=target.vr,
+        wanted=_WANTED.get(target.vr, "text"),
+        inherited=rule.inherited,
+        null_stops=not target.is_required,
+    )
+    value = compile_value(rule, target, own)
+    return finisher(rule, target, value, scope.report)
+
+
+def compile_value(rule: Rule, target: Target, scope: Scope) -> Fetch:
+    """Make the function that gives the value before it is fitted."""
+    own = _scope_of(rule, scope)
+    fetch = _base(rule, target, own)
+    if rule.clean:
+        fetch = _cleaned(fetch, cleaner(rule.clean))
+        _warn_of_collisions(rule, target, scope)
+    if rule.lookup is not None or rule.map is not None:
+        fetch = _looked_up(fetch, rule, target, own)
+    if rule.when is not None and rule.each is None:
+        fetch = _conditional(fetch, rule, own)
+    if rule.default is not None:
+        fetch = _with_default(fetch, rule.default.value)
+    if rule.warn:
+        fetch = _with_warning(fetch, rule, target)
+    return fetch
+
+
+def _scope_of(rule: Rule, scope: Scope) -> Scope:
+    """Say what the rule's own paths are read as: text when a conversion or a table stands between."""
+    if rule.lookup is not None or rule.map is not None:
+        return replace(scope, wanted="text", vr="LO")
+    if rule.conversion is not None:
+        wanted = "text" if rule.conversion.format else _WANTED_BY_CONVERSION.get(rule.conversion.name, "text")
+        return replace(scope, wanted=wanted, is_converted=True)
+    return scope
+
+
+def _base(rule: Rule, target: Target, scope: Scope) -> Fetch:
+    ways = [name for name in VALUE_SETTINGS if name in rule.given]
+    if len(ways) > 1:
+        message = f"{' and '.join(ways)} exclude each other"
+        scope.report.error("M014", rule.place, message, "use first_of with several blocks")
+    _check_number_of_values(rule, target, scope)
+    if rule.source:
+        return fetch_source(rule.source, scope, inherit)
+    if rule.value is not None:
+        return _constant(rule.value.value)
+    if rule.first_of:
+        return _alternatives(rule.first_of, target, scope)
+    if rule.join:
+        return _joined(rule, scope)
+    if rule.uid_from:
+        return _stable(rule.uid_from, scope)
+    if rule.item is not None:
+        return _item(rule, target, scope)
+    if not rule.given or (not ways and rule.default is None):
+        scope.report.error("M014", rule.place, f"nothing says where {target.name} comes from", "write from: PID-3.1")
+    return nothing
+
+
+def _check_number_of_values(rule: Rule, target: Target, scope: Scope) -> None:
+    if target.is_many or target.vr == "SQ":
+        return
+    for term in rule.source:
+        if isinstance(term, Path) and (term.every or term.every_segment):
+            hint = "join them: {join: ['NTE[*]-3'], with: ' '}"
+            scope.report.error("M043", term.place, f"{target.name} has one value, {term.text} may have several", hint)
+
+
+def inherit(scope: Scope, term: Name) -> Fetch:
+    """Compile ``$inherited``: the parent's rule for the same attribute."""
+    if scope.inherited is None:
+        scope.report.error("M044", term.place, "there is no rule to inherit: no parent sets this attribute")
+        return nothing
+    parent = scope.inherited
+    target = Target(name=scope.target, vr=scope.vr)
+    own = replace(scope, inherited=parent.inherited)
+    return compile_value(parent, target, own)
+
+
+def _constant(text: str) -> Fetch:
+    origin = Origin("constant")
+
+    def fetch(context: Context) -> Any:
+        context.origin = origin
+        return text
+
+    return fetch
+
+
+def _alternatives(rules: Sequence[Rule], target: Target, scope: Scope) -> Fetch:
+    fetches = []
+    for place, rule in enumerate(rules):
+        fetch = compile_value(rule, target, scope)
+        if rule.conversion is not None or rule.on_invalid:
+            fetch = finisher(rule, target, fetch, scope.report, is_inner=True)
+        fetches.append(fetch)
+        if place + 1 < len(rules) and rule.given & {"value", "default"} and rule.when is None:
+            following = rules[place + 1]
+            scope.report.warning("M061", following.place, "this rule can never apply: the one before always does")
+    return first_of(fetches, scope.null_stops)
+
+
+def _joined(rule: Rule, scope: Scope) -> Fetch:
+    own = replace(scope, wanted="text", vr="LO")
+    fetches = [fetch_source(source, own, inherit) for source in rule.join]
+    between = rule.with_text.value if rule.with_text is not None else " "
+    first = rule.join[0][0].text if rule.join else ""
+    text = "join " + ", ".join(_written(source) for source in rule.join)
+
+    def fetch(context: Context) -> Any:
+        values = [fetch(context) for fetch in fetches]
+        origin = context.origin
+        parts = [part for value in values for part in (value if isinstance(value, list) else (value,))]
+        texts = [part for part in parts if part is not None and part != NULL]
+        if not texts:
+            return NULL if NULL in parts else None
+        context.origin = Origin(text if first else origin.text, origin.segment, origin.field, origin.component)
+        return between.join(texts)
+
+    return fetch
+
+
+def _stable(sources: Sequence[Source], scope: Scope) -> Fetch:
+    own = replace(scope, wanted="text", vr="", null_stops=False)
+    fetches = [fetch_source(source, own, inherit) for source in sources]
+    origin = Origin("uid_from " + ", ".join(_written(source) for source in sources))
+
+    def fetch(context: Context) -> Any:
+        parts: list[str] = []
+        for one in fetches:
+            value = one(context)
+            if value is None:
+                return None
+            parts.append(value)
+        context.origin = origin
+        return stable_uid(parts)
+
+    return fetch
+
+
+def _written(source: Source) -> str:
+    return " or ".join(term.text for term in source)
+
+
+def _item(rule: Rule, target: Target, scope: Scope) -> Fetch:
+    if target.vr != "SQ":
+        scope.report.error("M043", rule.place, f"{target.name} is {target.vr}, only sequences have items")
+        return nothing
+    test = compile_condition(rule.when, scope, inherit) if rule.when is not None and rule.each is not None else None
+    return compile_item(rule, target, scope, test, compile_rule)
+
+
+def _each_value(value: Any, function: Callable[[str], Any]) -> Any:
+    """Apply *function* to a text or to each of several; None drops out."""
+    if isinstance(value, list):
+        kept = [made for one in value if (made := function(one) if isinstance(one, str) else one) is not None]
+        return kept or None
+    return function(value) if isinstance(value, str) else value
+
+
+def _cleaned(fetch: Fetch, clean: Callable[[str], str]) -> Fetch:
+    def cleaned(context: Context) -> Any:
+        value = fetch(context)
+        if value is None or value == NULL:
+            return value
+        return _each_value(value, lambda text: clean(text) or None)
+
+    return cleaned
+
+
+def _warn_of_collisions(rule: Rule, target: Target, scope: Scope) -> None:
+    for step in rule.clean:
+        if step.name in ("first", "last") and target.is_identifier:
+            message = f"'{step.name}: {step.value}' may make two different values of {target.name} equal"
+            scope.report.warning("M061", step.place, message, "take a shorter source if there is one")
+
+
+def _looked_up(fetch: Fetch, rule: Rule, target: Target, scope: Scope) -> Fetch:
+    table = rule.map if rule.map is not None else find_table(rule.lookup, scope) if rule.lookup else {}
+    name = rule.lookup.value if rule.lookup else "its map"
+    policy = rule.on_unknown or ("reject" if target.is_identifier else "empty")
+    rest = table.get(ANY_OTHER)
+
+    def look_up(text: str, context: Context) -> Any:
+        found = table.get(text, rest)
+        if found is None:
+            return unknown(text, context)
+        if context.is_tracing:
+            origin = context.origin
+            words = f"{name}[{text}] from {origin.text}"
+            context.origin = Origin(words, origin.segment, origin.field, origin.component)
+        return found if found != "" else NULL
+
+    def unknown(text: str, context: Context) -> Any:
+        if policy == "keep":
+            return text
+        origin = context.origin
+        if policy == "reject":
+            hint = f"add {shown(text)} to {name}, or send one of the codes in it"
+            message = f"{shown(text)} (from {origin.text}) is not in table {name}"
+            raise Refusal(message, hint=hint, hl7_code="103", origin=origin)
+        what = "sent empty" if policy == "empty" else "passed over"
+        context.remark(target.name, "unknown", f"{shown(text)} is not in {name} (from {origin.text}), {what}", rule.key)
+        return NULL if policy == "empty" else None
+
+    def fetch_and_look_up(context: Context) -> Any:
+        value = fetch(context)
+        if value is None or value == NULL:
+            return value
+        found = _each_value(value, lambda text: look_up(text, context))
+        return [one for one in found if one != NULL] or NULL if isinstance(found, list) else found
+
+    return fetch_and_look_up
+
+
+def _conditional(fetch: Fetch, rule: Rule, scope: Scope) -> Fetch:
+    assert rule.when is not None
+    test = compile_condition(rule.when, scope, inherit)
+    return lambda context: fetch(context) if test(context) else None
+
+
+def _with_default(fetch: Fetch, default: str) -> Fetch:
+    origin = Origin("default")
+
+    def fetch_or_default(context: Context) -> Any:
+        value = fetch(context)
+        if value is not None:
+            return value
+        context.origin = origin
+        return default
+
+    return fetch_or_default
+
+
+def _with_warning(fetch: Fetch, rule: Rule, target: Target) -> Fetch:
+    def fetch_and_warn(context: Context) -> Any:
+        value = fetch(context)
+        if value is not None:
+            context.remark(target.name, "note", rule.warn.value if rule.warn else "", rule.key)
+        return value
+
+    return fetch_and_warn

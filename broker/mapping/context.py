@@ -1,0 +1,117 @@
+"""What rules see while they run: the segments of one order, zones, facts, and where the last value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from broker.hl7.message import NULL, Segment
+from broker.mapping.problems import Place
+
+__all__ = ["NULL", "Context", "Converted", "Fetch", "Origin", "Refusal", "Refused", "Remark", "RemarkKind", "TraceLine"]
+
+RemarkKind = Literal["invalid", "unknown", "note", "structure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from: words for the trace, and the HL7 place when there is one."""
+
+    text: str
+    segment: str = ""
+    field: int = 0
+    component: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """A warning: something was mended, sent empty or assumed. *text* may hold the value; *rule* is file:line:column."""
+
+    target: str
+    kind: RemarkKind
+    text: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.text}"
+
+
+class Refusal(Exception):
+    """A rule refuses the order; *hl7_code* is of HL7 table 0357."""
+
+    def __init__(self, text: str, *, hint: str, hl7_code: str, origin: Origin) -> None:
+        super().__init__(text)
+        self.text = text
+        self.hint = hint
+        self.hl7_code = hl7_code
+        self.origin = origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A refusal with the rule that gave it."""
+
+    target: str
+    place: Place
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceLine:
+    """What one rule said: the value (None: nothing found), and how it was found."""
+
+    path: str
+    vr: str
+    value: Any
+    how: str
+    place: Place
+
+
+class Converted(str):
+    """A text that already is what its attribute holds."""
+
+    __slots__ = ()
+
+
+class Context:
+    """The state of one run over one group. Rules set *origin* with every value that they find."""
+
+    __slots__ = (
+        "count", "facts", "is_tracing", "lines", "n", "origin", "ours", "refused", "remarks", "repetition",
+        "segments", "theirs", "used",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        segments: dict[str, list[Segment]],
+        theirs: ZoneInfo,
+        ours: ZoneInfo,
+        facts: Mapping[str, Any],
+        is_tracing: bool = False,
+    ) -> None:
+        self.segments = segments
+        self.theirs = theirs
+        self.ours = ours
+        self.facts = facts
+        self.is_tracing = is_tracing
+        self.used: set[tuple[int, int]] = set()
+        self.lines: list[TraceLine] = []
+        self.remarks: list[Remark] = []
+        self.refused: list[Refused] = []
+        self.origin = NOWHERE
+        self.n = 0
+        self.repetition = 1
+        self.count = 0
+
+    def remark(self, target: str, kind: RemarkKind, text: str, place: Place) -> None:
+        """Note a warning."""
+        self.remarks.append(Remark(target=target, kind=kind, text=text, rule=str(place)))
+
+
+NOWHERE = Origin("nothing")
+
+Fetch = Callable[[Context], Any]
+"""Finds a value: None when missing, NULL when deleted, else a text, a list of texts, an item or a list of items."""

@@ -1,0 +1,142 @@
+"""The last step of a rule: the value is made to fit its attribute, or the order is refused, or a warning is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker.mapping import types
+from broker.mapping.context import NULL, Context, Converted, Fetch, Refusal
+from broker.mapping.convert import Unfit, check_of
+from broker.mapping.moments import (
+    NEVER_SHIFTED,
+    Moment,
+    Reader,
+    as_date,
+    as_datetime,
+    as_time,
+    format_reader,
+    read_calendar_date,
+    read_moment,
+)
+from broker.mapping.names import name_reader
+from broker.mapping.problems import Report
+from broker.mapping.syntax import Conversion, Rule
+
+UNDECODABLE = "\ufffd"
+
+_WRITERS: Mapping[str, Callable[[Moment], str]] = {"DA": as_date, "TM": as_time, "DT": as_datetime}
+_VR_OF_CONVERSION: Mapping[str, frozenset[str]] = {
+    "name": frozenset({"PN"}),
+    "date": frozenset({"DA", "DT"}),
+    "time": frozenset({"TM"}),
+    "datetime": frozenset({"DT", "DA", "TM"}),
+    "code": frozenset({"SQ"}),
+    "text": types.TEXT_VRS | {"PN"},
+    "number": frozenset({"DS", "IS", "US", "UL", "SS", "SL", "LO", "SH", "ST"}),
+    "uid": frozenset({"UI"}),
+    "ae": frozenset({"AE"}),
+}
+
+Fit = Callable[[str, Context], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a rule sets: *name* is the path for people, *is_required*: without a value the order is refused."""
+
+    name: str
+    vr: str
+    is_identifier: bool = False
+    is_required: bool = False
+    is_many: bool = False
+
+
+def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inner: bool = False) -> Fetch:
+    """Make the function that fetches and fits; *is_inner*: one alternative among several, which may be passed over."""
+    if target.vr == "SQ":
+        return _as_items(fetch)
+    fit = _fit(rule.conversion, target, report)
+    policy = rule.on_invalid or _default_policy(target)
+    refuses_undecodable = target.is_identifier
+
+    def fitted(text: Any, context: Context) -> Any:
+        if type(text) is Converted:
+            return text if is_inner else str(text)
+        try:
+            if refuses_undecodable and UNDECODABLE in text:
+                raise Unfit("it holds characters that could not be read")
+            made = fit(text, context)
+        except Unfit as unfit:
+            return misfit(unfit, context)
+        return Converted(made) if is_inner else made or None
+
+    def misfit(unfit: Unfit, context: Context) -> Any:
+        origin = context.origin
+        if policy == "reject":
+            hint = f"send a value that fits {target.name}"
+            raise Refusal(f"{unfit.message} (from {origin.text})", hint=hint, hl7_code="102", origin=origin)
+        mended = unfit.mended if policy == "cut" else ""
+        what = f"sent as '{mended}'" if mended else "passed over" if policy == "skip" else "sent empty"
+        context.remark(target.name, "invalid", f"{unfit.message} (from {origin.text}), {what}", rule.key)
+        if mended:
+            return Converted(mended) if is_inner else mended
+        return None if policy == "skip" else NULL
+
+    def finish(context: Context) -> Any:
+        value = fetch(context)
+        if value is None or value == NULL:
+            return value
+        if type(value) is not list:
+            return fitted(value, context)
+        made = [one for text in value if (one := fitted(text, context)) is not None and one != NULL]
+        return made[0] if len(made) == 1 else made or None
+
+    return finish
+
+
+def _default_policy(target: Target) -> str:
+    if target.is_identifier:
+        return "reject"
+    return "empty" if target.name.endswith("CodeValue") else "cut"
+
+
+def _as_items(fetch: Fetch) -> Fetch:
+    def items(context: Context) -> Any:
+        value = fetch(context)
+        return [value] if isinstance(value, dict) else value
+
+    return items
+
+
+def _fit(conversion: Conversion | None, target: Target, report: Report) -> Fit:
+    if conversion is not None and target.vr and target.vr not in _VR_OF_CONVERSION[conversion.name]:
+        report.error("M043", conversion.place, f"{target.name} is {target.vr}, '{conversion.name}' does not make that")
+    if target.vr in _WRITERS:
+        return _moment_fit(conversion, target, report)
+    check = check_of(target.vr)
+    if conversion is not None and conversion.name == "number":
+        decimal = check_of("DS")
+        return lambda text, context: check(decimal(text))
+    if conversion is not None and conversion.name == "name" and conversion.format:
+        reader = name_reader(conversion.format)
+        if reader is None:
+            hint = "use the words Last, First, Middle, Prefix, Suffix"
+            report.error("M013", conversion.place, f"'{conversion.format}' is no format of a name", hint)
+            return lambda text, context: text
+        return lambda text, context: check(reader(text))
+    return lambda text, context: check(text)
+
+
+def _moment_fit(conversion: Conversion | None, target: Target, report: Report) -> Fit:
+    write = _WRITERS[target.vr]
+    is_calendar_date = target.vr == "DA" and target.name.rpartition(".")[2] in NEVER_SHIFTED
+    read: Reader = read_calendar_date if is_calendar_date else read_moment
+    if conversion is not None and conversion.format:
+        made = format_reader(conversion.format)
+        if made is None:
+            message = f"'{conversion.format}' is no format of a date or time"
+            report.error("M013", conversion.place, message, "use YYYY, MM, DD, HH, mm, ss, each once")
+        read = made or read
+    return lambda text, context: write(read(text, context.theirs, context.ours))

@@ -1,0 +1,90 @@
+"""The orders of a message: which segments belong to which (mapping language section 3, policies 2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from broker.hl7.message import Message, Segment
+
+ORDER, DETAIL = "ORC", "OBR"
+
+GROUP_ONLY = frozenset({"NTE", "OBX"})
+"""Looked up in their own group alone."""
+
+NEVER_BORROWED = GROUP_ONLY | {"ORC", "OBR", "TQ1", "TQ2", "IPC"}
+"""Never taken from another group: they would make one order out of two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One order's segments by name: its own, those before the first group, and those that all groups share."""
+
+    number: int
+    segments: dict[str, list[Segment]]
+
+
+def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
+    """Split *message* into its orders; also give the OBR segments that belong to none.
+
+    A group starts at each *one_per*; where that is ORC, also at each further OBR, which shares the ORC before it, and at
+    every OBR of a message without ORC. A message without any start is one group.
+    """
+    head, bodies = _bodies(message, one_per)
+    named_head = _by_name(segment for segment in head if segment.name not in GROUP_ONLY)
+    groups = []
+    for number, body in enumerate(bodies, 1):
+        own = _by_name(body)
+        segments = {**named_head, **own}
+        if len(bodies) > 1:
+            _borrow(segments, message, body, len(bodies))
+        groups.append(Group(number=number, segments=segments))
+    return groups, _orphans(named_head.get(DETAIL, []), groups)
+
+
+def _bodies(message: Message, one_per: str) -> tuple[list[Segment], list[list[Segment]]]:
+    start = one_per
+    if one_per == ORDER and not message.first(ORDER):
+        start = DETAIL
+    head: list[Segment] = []
+    bodies: list[list[Segment]] = []
+    shared: list[Segment] = []
+    has_detail = False
+    for segment in message.segments:
+        if segment.name == start:
+            bodies.append([segment])
+            shared, has_detail = [segment], False
+        elif start == ORDER and bodies and segment.name == DETAIL and has_detail:
+            bodies.append([*shared, segment])
+        elif bodies:
+            bodies[-1].append(segment)
+            has_detail = has_detail or segment.name == DETAIL
+            if not has_detail:
+                shared.append(segment)
+        else:
+            head.append(segment)
+    return (head, bodies) if bodies else ([], [head])
+
+
+def _by_name(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
+    named: dict[str, list[Segment]] = {}
+    for segment in segments:
+        named.setdefault(segment.name, []).append(segment)
+    return named
+
+
+def _borrow(segments: dict[str, list[Segment]], message: Message, body: list[Segment], groups: int) -> None:
+    """Add segments of other groups that are fewer than the groups: the next one after this group, else the last before."""
+    end = body[-1].index
+    for segment in message.segments:
+        name = segment.name
+        if name in segments or name in NEVER_BORROWED:
+            continue
+        found = message.named(name)
+        if len(found) < groups:
+            segments[name] = [next((s for s in found if s.index > end), found[-1])]
+
+
+def _orphans(before: Sequence[Segment], groups: Sequence[Group]) -> list[Segment]:
+    used = {id(group.segments[DETAIL][0]) for group in groups if DETAIL in group.segments}
+    return [segment for segment in before if id(segment) not in used]

@@ -1,0 +1,201 @@
+"""Attributes side by side: of a worklist entry or of a sequence item. Runs their rules and keeps what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from broker.mapping import types
+from broker.mapping.conditions import Test
+from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal, Refused, TraceLine
+from broker.mapping.expr import Name, Path, Source, Term
+from broker.mapping.finish import Target
+from broker.mapping.problems import Place
+from broker.mapping.profiles import Profile
+from broker.mapping.syntax import Each, Rule
+from broker.mapping.terms import Scope, check_path
+
+CODE_VALUES = ("CodeValue", "LongCodeValue")
+
+CompileRule = Callable[[Rule, Target, Scope], Fetch]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks, for refusals."""
+
+    keyword: str
+    path: str
+    vr: str
+    fetch: Fetch
+    on_missing: str
+    looked_at: tuple[Origin, ...]
+    place: Place
+
+    @property
+    def is_required(self) -> bool:
+        """Say whether the order is refused without a value."""
+        return self.on_missing == "reject"
+
+
+def compile_attributes(
+    rules: Mapping[str, Rule], scope: Scope, compile_rule: CompileRule, prefix: str = ""
+) -> tuple[Attribute, ...]:
+    """Compile the rules of attributes that stand side by side."""
+    return tuple(
+        _compile_attribute(keyword, rule, scope, compile_rule, prefix + keyword)
+        for keyword, rule in rules.items()
+        if scope.kept is None or prefix + keyword in scope.kept
+    )
+
+
+def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: CompileRule, path: str) -> Attribute:
+    known = types.find_attribute(keyword)
+    assert known is not None, keyword
+    on_missing = _on_missing(rule, path, scope.profile) if scope.kept is None else "skip"
+    target = Target(
+        name=path,
+        vr=known.vr,
+        is_identifier=path in scope.profile.identifiers,
+        is_required=on_missing == "reject",
+        is_many=known.is_many,
+    )
+    return Attribute(
+        keyword=keyword,
+        path=path,
+        vr=known.vr,
+        fetch=compile_rule(rule, target, scope),
+        on_missing=on_missing,
+        looked_at=tuple(looked_at(rule, scope)),
+        place=rule.key,
+    )
+
+
+def compile_item(rule: Rule, target: Target, scope: Scope, test: Test | None, compile_rule: CompileRule) -> Fetch:
+    """Make the function that gives the items of a sequence: one, or one for each segment or repetition."""
+    own = replace(scope, each=rule.each or scope.each, null_stops=True, inherited=None, is_converted=False)
+    attributes = compile_attributes(rule.item or {}, own, compile_rule, target.name + ".")
+    needs_code = any(attribute.keyword in CODE_VALUES for attribute in attributes)
+
+    def one(context: Context) -> Any:
+        item = fill(attributes, context)
+        if needs_code and not any(item.get(keyword) for keyword in CODE_VALUES):
+            return None
+        if any(item.values()):
+            return item
+        return NULL if "" in item.values() else None
+
+    if rule.each is None:
+        return one
+    turns = _turns(rule.each, scope)
+
+    def several(context: Context) -> Any:
+        items = [made for _ in turns(context) if test is None or test(context) if (made := one(context))]
+        return [made for made in items if made != NULL] or None
+
+    return several
+
+
+def _turns(each: Each, scope: Scope) -> Callable[[Context], Iterator[None]]:
+    """Give the generator that puts the context on each segment or repetition in turn, and back in the end."""
+    if each.fact is not None:
+        scope.report.error("M045", each.place, f"no list '{each.fact.text}' in a message", "write a segment or a field")
+    path = each.path
+    if path is not None:
+        check_path(path, scope)
+    elif not types.is_segment(each.segment):
+        scope.report.error("M041", each.place, f"no segment {each.segment}", "Z segments begin with Z")
+    name, field = (path.segment, path.field) if path else (each.segment, 0)
+
+    def turns(context: Context) -> Iterator[None]:
+        segments, n, repetition = context.segments, context.n, context.repetition
+        found = segments.get(name, [])
+        count = len(found[0].repetitions(field)) if field and found else len(found)
+        for turn in range(1, count + 1):
+            context.n = turn
+            if field:
+                context.repetition = turn
+            else:
+                context.segments = {**segments, name: [found[turn - 1]]}
+            yield
+        context.segments, context.n, context.repetition = segments, n, repetition
+
+    return turns
+
+
+def _on_missing(rule: Rule, path: str, profile: Profile) -> str:
+    if rule.required or rule.on_missing:
+        return "reject" if rule.required else rule.on_missing
+    if rule.required is None and profile.is_refused_when_missing(path):
+        return "reject"
+    return "empty" if path in profile.types else "skip"
+
+
+def looked_at(rule: Rule, scope: Scope) -> Iterator[Origin]:
+    """Give the places in the message where a rule looks."""
+    sources: list[Source] = [rule.source, *rule.join, *rule.uid_from]
+    for source in sources:
+        yield from _places(source, scope, 0)
+    for alternative in rule.first_of:
+        yield from looked_at(alternative, scope)
+
+
+def _places(source: Iterable[Term], scope: Scope, depth: int) -> Iterator[Origin]:
+    for term in source:
+        if isinstance(term, Path):
+            yield Origin(term.text, term.segment, term.field, term.component)
+        elif isinstance(term, Name) and term.name in scope.let and depth < 8:
+            yield from _places(scope.let[term.name], scope, depth + 1)
+
+
+def fill(attributes: tuple[Attribute, ...], context: Context) -> dict[str, Any]:
+    """Run the rules; values by keyword: None where nothing was found but something is due, ``""`` where it is emptied."""
+    item: dict[str, Any] = {}
+    for attribute in attributes:
+        try:
+            value = attribute.fetch(context)
+        except Refusal as refusal:
+            context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=refusal))
+            continue
+        if value is None or (attribute.is_required and value == NULL):
+            if attribute.is_required:
+                context.refused.append(
+                    Refused(target=attribute.path, place=attribute.place, refusal=_missing(attribute))
+                )
+                continue
+            if attribute.on_missing == "skip":
+                continue
+            value = None
+        item[attribute.keyword] = "" if value == NULL else value
+        if context.is_tracing and not _was_traced_inside(attribute, value, context):
+            context.lines.append(_line(attribute, item[attribute.keyword], context.origin))
+    return item
+
+
+def _missing(attribute: Attribute) -> Refusal:
+    places = list(dict.fromkeys(origin.text for origin in attribute.looked_at))
+    where = f" (looked at {', '.join(places)})" if places else ""
+    origin = attribute.looked_at[0] if attribute.looked_at else Origin("nothing")
+    hint = f"send {' or '.join(places)}" if places else "change the rule"
+    return Refusal(f"no value for {attribute.keyword}{where}", hint=hint, hl7_code="101", origin=origin)
+
+
+def _was_traced_inside(attribute: Attribute, value: Any, context: Context) -> bool:
+    return (
+        attribute.vr == "SQ"
+        and bool(value)
+        and bool(context.lines)
+        and context.lines[-1].path.startswith(attribute.path + ".")
+    )
+
+
+def _line(attribute: Attribute, value: Any, origin: Origin) -> TraceLine:
+    how = origin.text
+    if value is None:
+        how = "no value, sent empty"
+    elif value == "":
+        how = f"emptied by {origin.text}"
+    elif attribute.vr == "SQ":
+        how = f"{origin.text} as code item"
+    return TraceLine(path=attribute.path, vr=attribute.vr, value=value, how=how, place=attribute.place)

@@ -1,0 +1,156 @@
+"""Joins a file with its parents and its tables: one merged file, every rule still knowing where it was written."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from broker.mapping.problems import Place, Report, suggestion
+from broker.mapping.syntax import MappingFile, Rule, Table
+from broker.mapping.yamlfile import SIZE_LIMIT, Text
+
+Files = Mapping[str, bytes]
+"""All files of a mappings folder: name below the folder, with ``/``, and content."""
+
+VALUE_SETTINGS = frozenset({"from", "value", "first_of", "join", "uid_from"})
+
+_FIELD_OF = {"from": "source", "with": "with_text", "as": "conversion"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """A file with everything that it inherits. *chain*: itself, its parent, and so on; *tables* are read."""
+
+    file: MappingFile
+    chain: tuple[MappingFile, ...]
+    tables: Mapping[str, Table]
+
+
+def link(file: MappingFile, known: Mapping[str, MappingFile], files: Files, report: Report) -> Linked | None:
+    """Merge *file* with its parents; None when a parent is missing (M021) or the chain is a circle (M022)."""
+    chain = _chain(file, known, report)
+    if chain is None:
+        return None
+    merged = chain[-1]
+    for child in reversed(chain[:-1]):
+        merged = _merge(child, merged, report)
+    tables = {
+        name: _read_table(table, files, report) if isinstance(table, Text) else table
+        for name, table in merged.tables.items()
+    }
+    return Linked(file=merged, chain=chain, tables=tables)
+
+
+def _chain(file: MappingFile, known: Mapping[str, MappingFile], report: Report) -> tuple[MappingFile, ...] | None:
+    chain = [file]
+    while chain[-1].extends is not None:
+        wanted = chain[-1].extends
+        parent = known.get(wanted.value)
+        if parent is None:
+            report.error("M021", wanted.place, f"no mapping '{wanted.value}'", suggestion(wanted.value, known))
+            return None
+        if parent in chain:
+            names = " -> ".join(link.name for link in [*chain, parent])
+            report.error("M022", wanted.place, f"the mapping extends itself: {names}")
+            return None
+        chain.append(parent)
+    return tuple(chain)
+
+
+def _merge(child: MappingFile, parent: MappingFile, report: Report) -> MappingFile:
+    attributes = dict(parent.attributes)
+    for dropped in child.drop:
+        attributes = _without(attributes, dropped, dropped.value.split("."), report)
+    plain = {
+        name: getattr(child, name) or getattr(parent, name)
+        for name in ("title", "source", "target", "timezone", "charset", "one_per", "partial", "segments")
+    }
+    return replace(
+        child,
+        **plain,
+        places={**parent.places, **child.places},
+        when=(*child.when, *parent.when),
+        action=_merge_action(child.action, parent.action),
+        tables={**parent.tables, **child.tables},
+        let={**parent.let, **child.let},
+        declare={**parent.declare, **child.declare},
+        attributes=_merge_attributes(child.attributes, attributes),
+    )
+
+
+def _without(rules: dict[str, Rule], dropped: Text, path: list[str], report: Report) -> dict[str, Rule]:
+    first, rest = path[0], path[1:]
+    rule = rules.get(first)
+    if rule is None or (rest and not rule.item):
+        hint = suggestion(first, rules)
+        report.error("M020", dropped.place, f"the parent does not set '{dropped.value}', nothing to drop", hint)
+        return rules
+    if not rest:
+        return {name: kept for name, kept in rules.items() if name != first}
+    item = _without(dict(rule.item or {}), dropped, rest, report)
+    return {**rules, first: replace(rule, item=item)}
+
+
+def _merge_action(child: Rule | None, parent: Rule | None) -> Rule | None:
+    if child is None or parent is None:
+        return child or parent
+    merged = {**(parent.map or {}), **(child.map or {})}
+    return replace(child, map=merged, source=child.source or parent.source, join=child.join or parent.join)
+
+
+def _merge_attributes(child: Mapping[str, Rule], parent: Mapping[str, Rule]) -> dict[str, Rule]:
+    merged = dict(parent)
+    for name, rule in child.items():
+        merged[name] = _merge_rule(rule, parent[name]) if name in parent else rule
+    return merged
+
+
+def _merge_rule(child: Rule, parent: Rule) -> Rule:
+    """A sequence merges item by item and keeps the parent's other settings; any other rule replaces, knowing its parent."""
+    is_item = child.item is not None or child.each is not None
+    if not is_item or parent.item is None or child.given & VALUE_SETTINGS:
+        return replace(child, inherited=parent)
+    changed: dict[str, Any] = {name: getattr(child, name) for name in (_FIELD_OF.get(g, g) for g in child.given)}
+    changed["item"] = _merge_attributes(child.item or {}, parent.item)
+    return replace(parent, **changed, key=child.key, place=child.place, given=parent.given | child.given)
+
+
+def _read_table(path: Text, files: Files, report: Report) -> Table:
+    empty = Table(place=path.place, columns={})
+    data = files.get(path.value)
+    if data is None:
+        names = [name for name in files if name.endswith(".csv")]
+        report.error(
+            "M030", path.place, f"no file '{path.value}' in the mappings folder", suggestion(path.value, names)
+        )
+        return empty
+    if len(data) > SIZE_LIMIT:
+        report.error("M030", path.place, f"'{path.value}' has {len(data)} bytes, {SIZE_LIMIT} are allowed")
+        return empty
+    try:
+        rows = list(csv.reader(data.decode("utf-8-sig").splitlines(), strict=True))
+    except (UnicodeDecodeError, csv.Error) as fault:
+        report.error("M030", path.place, f"'{path.value}' cannot be read: {fault}", "save it as CSV in UTF-8")
+        return empty
+    rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
+    if not rows or len(rows[0]) < 2:
+        report.error("M030", path.place, f"'{path.value}' needs a header row with two columns or more")
+        return empty
+    return _table(path, rows, report)
+
+
+def _table(path: Text, rows: list[list[str]], report: Report) -> Table:
+    header, *lines = rows
+    place = Place(path=path.value)
+    columns: dict[str, dict[str, str]] = {name: {} for name in header[1:]}
+    for number, row in enumerate(lines, 2):
+        if row[0] in columns[header[1]]:
+            message = f"'{row[0]}' stands twice in {path.value} (row {number})"
+            report.error("M030", path.place, message, "keep one of them")
+        for name, cell in zip(header[1:], row[1:], strict=False):
+            columns[name][row[0]] = cell
+    if len(header) == 2:
+        columns[""] = columns[header[1]]
+    return Table(place=place, columns=columns)

@@ -1,0 +1,233 @@
+"""From sources to functions: names resolved, types checked against the target (mapping language sections 3 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from broker.mapping import facts, types
+from broker.mapping.context import NULL, Context, Fetch, Origin
+from broker.mapping.expr import Constant, Fact, Name, Path, Source, Term
+from broker.mapping.fetch import Wanted, fetch_path
+from broker.mapping.problems import Report, suggestion
+from broker.mapping.profiles import Profile
+from broker.mapping.syntax import Each, Rule
+from broker.mapping.types import Typed
+
+LET_DEPTH = 8
+
+DECLARE_HINT = "Z fields have no type: say as: ..., or declare: {ZXX-1: TS}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a rule may refer to while it is compiled. *vr* is the target's, empty where any text will do.
+
+    *kept*: only the attributes at these paths are wanted, and none is due (cancel, status); None: all of them.
+    """
+
+    report: Report
+    let: Mapping[str, Source]
+    tables: Mapping[str, Any]
+    declared: Mapping[str, str]
+    facts: Mapping[str, facts.FactKind]
+    version: str
+    is_inbound: bool
+    target: str = ""
+    vr: str = ""
+    wanted: Wanted = "text"
+    is_converted: bool = False
+    null_stops: bool = True
+    profile: Profile
+    kept: frozenset[str] | None = None
+    each: Each | None = None
+    inherited: Rule | None = None
+    depth: int = 0
+
+
+Inherit = Callable[[Scope, Name], Fetch]
+"""Compiles the parent's rule for ``$inherited``."""
+
+
+def nothing(context: Context) -> Any:
+    """Find nothing; stands where a mistake was reported."""
+    return None
+
+
+def fetch_source(source: Source, scope: Scope, inherit: Inherit) -> Fetch:
+    """Make the function that finds the first of the terms that has a value."""
+    fetches = [fetch_term(term, scope, inherit) for term in source]
+    for place, term in enumerate(source[:-1]):
+        if isinstance(term, Constant):
+            following = source[place + 1]
+            scope.report.warning(
+                "M061", following.place, f"{following.text} is never reached: {term.text} always applies"
+            )
+    return first_of(fetches, scope.null_stops)
+
+
+def first_of(fetches: Sequence[Fetch], null_stops: bool) -> Fetch:
+    """Make the function that gives the first value found; NULL is one, unless it must not stop the search."""
+    if len(fetches) == 1 and null_stops:
+        return fetches[0]
+
+    def fetch(context: Context) -> Any:
+        for one in fetches:
+            value = one(context)
+            if value is not None and (null_stops or value != NULL):
+                return value
+        return None
+
+    return fetch
+
+
+def fetch_term(term: Term, scope: Scope, inherit: Inherit) -> Fetch:
+    """Make the function that finds one term; mistakes go to the scope's report."""
+    match term:
+        case Path():
+            return _path(term, scope, Origin(term.text, term.segment, term.field, term.component))
+        case Constant():
+            return _constant(term, scope)
+        case Fact():
+            return _fact(term, scope)
+        case Name():
+            return _name(term, scope, inherit)
+
+
+def _constant(term: Constant, scope: Scope) -> Fetch:
+    value, origin = term.value, Origin("constant")
+    if scope.wanted == "code":
+        scope.report.error(
+            "M043", term.place, f"{term.text} is a text, {scope.target} needs a code", "write item: {...}"
+        )
+
+    def fetch(context: Context) -> Any:
+        context.origin = origin
+        return value
+
+    return fetch
+
+
+def _fact(term: Fact, scope: Scope) -> Fetch:
+    if term.text not in scope.facts:
+        scope.report.error("M045", term.place, f"no fact '{term.text}'", suggestion(term.text, scope.facts))
+        return nothing
+    path, origin = tuple(term.text.split(".")), Origin(term.text)
+
+    def fetch(context: Context) -> Any:
+        value = facts.look_up(context.facts, path)
+        if value is not None:
+            context.origin = origin
+        return value
+
+    return fetch
+
+
+def _name(term: Name, scope: Scope, inherit: Inherit) -> Fetch:
+    if term.name == "inherited":
+        return inherit(scope, term)
+    if term.name == "n":
+        return lambda context: str(context.n) if context.n else None
+    if term.name == "count" and not scope.is_inbound:
+        return lambda context: str(context.count)
+    source = scope.let.get(term.name)
+    if source is None:
+        scope.report.error("M044", term.place, f"no 'let' called {term.name}", suggestion(term.name, scope.let))
+        return nothing
+    if scope.depth >= LET_DEPTH:
+        scope.report.error("M044", term.place, f"'{term.name}' goes round in a circle")
+        return nothing
+    below = replace(scope, depth=scope.depth + 1)
+    if term.component and all(isinstance(one, Path) for one in source):
+        return _part_of_first([_let_part(one, term, below) for one in source if isinstance(one, Path)], scope)
+    return first_of([_let_whole(one, term, below, inherit) for one in source], scope.null_stops)
+
+
+def _let_whole(one: Term, name: Name, scope: Scope, inherit: Inherit) -> Fetch:
+    """Compile one alternative of a let for the place where it is used."""
+    if not isinstance(one, Path):
+        return fetch_term(one, scope, inherit)
+    origin = Origin(f"{name.text} ({one.text})", one.segment, one.field, one.component)
+    return _path(replace(one, place=name.place), scope, origin)
+
+
+def _let_part(one: Path, name: Name, scope: Scope) -> tuple[Fetch, Fetch]:
+    """Compile a component of one alternative: is the alternative there, and what is the component."""
+    if one.component:
+        part = replace(one, subcomponent=name.component, place=name.place)
+    else:
+        part = replace(one, component=name.component, subcomponent=name.subcomponent, place=name.place)
+    origin = Origin(f"{name.text} ({one.text})", part.segment, part.field, part.component)
+    in_each = _is_in_each(one, scope)
+    typed = types.find_typed(one.segment, one.field, one.component, 0, scope.declared, scope.version)
+    if typed is not None and (typed.kind == "name" or typed.datatype == "HD"):
+        presence = fetch_path(one, "name", "", in_each=in_each, origin=origin)
+    else:
+        presence = fetch_path(replace(one, component=one.component or 1), "text", "", in_each=in_each, origin=origin)
+    return presence, _path(part, scope, origin)
+
+
+def _part_of_first(parts: Sequence[tuple[Fetch, Fetch]], scope: Scope) -> Fetch:
+    """Make the function that takes the part from the first alternative that is there: number and issuer stay together."""
+
+    def fetch(context: Context) -> Any:
+        for is_there, part in parts:
+            found = is_there(context)
+            if found == NULL and scope.null_stops:
+                return NULL
+            if found is not None and found != NULL:
+                return part(context)
+        return None
+
+    return fetch
+
+
+def _is_in_each(path: Path, scope: Scope) -> bool:
+    each = scope.each.path if scope.each else None
+    return each is not None and (each.segment, each.field) == (path.segment, path.field)
+
+
+def _path(path: Path, scope: Scope, origin: Origin) -> Fetch:
+    if not scope.is_inbound:
+        scope.report.error("M040", path.place, f"{path.text}: this mapping reads events, not messages", "use a fact")
+        return nothing
+    typed = check_path(path, scope)
+    if typed is None:
+        return nothing
+    if not scope.is_converted and scope.vr and not types.fits(typed.kind, scope.vr):
+        message = f"{path.text} is {typed.name} ({typed.datatype or 'no type'}), {scope.target} needs {scope.vr}"
+        scope.report.error("M043", path.place, message, _advice(path, typed, scope))
+        return nothing
+    wanted = scope.wanted
+    if wanted == "name" and typed.kind == "text":
+        wanted = "text"
+    return fetch_path(path, wanted, typed.datatype, in_each=_is_in_each(path, scope), origin=origin)
+
+
+def check_path(path: Path, scope: Scope) -> Typed | None:
+    """Give what stands at *path*; report M041 and M042 when nothing can."""
+    if not types.is_segment(path.segment):
+        scope.report.error("M041", path.place, f"no segment {path.segment}", "Z segments begin with Z")
+        return None
+    top = types.find_typed(path.segment, path.field, 0, 0, scope.declared, scope.version)
+    if top is None:
+        scope.report.error("M042", path.place, f"{path.segment} has no field {path.field}")
+        return None
+    typed = types.find_typed(path.segment, path.field, path.component, path.subcomponent, scope.declared, scope.version)
+    if typed is None:
+        number = f"{path.component}.{path.subcomponent}" if path.subcomponent else f"{path.component}"
+        message = f"{path.segment}-{path.field} is {top.name} ({top.datatype}), it has no component {number}"
+        scope.report.error("M042", path.place, message)
+    return typed
+
+
+def _advice(path: Path, typed: Typed, scope: Scope) -> str:
+    if typed.kind == "untyped":
+        return DECLARE_HINT
+    if scope.vr in types.TEXT_VRS and typed.kind != "text":
+        return f"write {path.text}.1"
+    found = types.fitting_fields(path.segment, scope.vr, scope.version)
+    if found:
+        return f"write {' or '.join(found)}"
+    return "say as: ..., or take another field"
