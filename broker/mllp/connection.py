@@ -64,7 +64,6 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         tune(transport)
-        log.info("mllp.connected", listener=self._settings.name, peer=self._peer.host)
 
     def data_received(self, data: bytes) -> None:
         """Cut what has arrived into frames; start or keep the deadline of one that has not ended."""
@@ -211,8 +210,7 @@ class Connection(asyncio.Protocol):
         if self._deadline:
             self._deadline.cancel()
         self.resume_writing()
-        self._server.leave(self)
-        log.info("mllp.disconnected", listener=self._settings.name, peer=self._peer.host)
+        self._server.leave(self, self._peer)
 
     def finish(self) -> None:
         """Read no more; close when what has arrived is answered."""

@@ -101,6 +101,7 @@ class MllpServer:
         await asyncio.gather(*unfinished, return_exceptions=True)
         for connection in list(self._open):
             connection.close()
+        await asyncio.sleep(0)  # the loop takes leave of closed connections
         log.info("mllp.stopped", listener=self.settings.name, unfinished=len(unfinished))
 
     def admit(self, connection: Connection, peer: Peer) -> bool:
@@ -114,13 +115,16 @@ class MllpServer:
             reason = "max_connections reached"
         else:
             self._open.add(connection)
+            log.info("mllp.connected", listener=settings.name, peer=peer.host)
             return True
         log.warning("mllp.connection_refused", listener=settings.name, peer=peer.host, reason=reason)
         return False
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Connection, peer: Peer) -> None:
         """Forget *connection*: it is closed."""
-        self._open.discard(connection)
+        if connection in self._open:
+            self._open.remove(connection)
+            log.info("mllp.disconnected", listener=self.settings.name, peer=peer.host)
 
     def begin(self, connection: Connection) -> None:
         """Start working on what *connection* has received."""
