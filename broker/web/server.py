@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,10 +19,13 @@ from broker.errors import ConfigurationError
 from broker.web.guard import as_local
 from broker.web.settings import WebSettings
 
+log = structlog.get_logger()
+
 CONNECTIONS = 200
 BACKLOG = 128
 IDLE_SECONDS = 15
 HEAD_SECONDS = 30
+LONGEST_SOCKET = 107
 
 
 class WebServer:
@@ -30,19 +35,27 @@ class WebServer:
         self._app = app
         self._settings = settings
         self._servers: list[tuple[uvicorn.Server, socket.socket]] = []
+        self._made: Path | None = None
 
     def open(self) -> None:
         """Take the port and the Unix socket; connections are accepted from now on.
 
-        Raises ConfigurationError when one of them cannot be had.
+        Raises ConfigurationError when one of them cannot be had. Where the path of the Unix socket is longer than the
+        system allows, there is none: the command line says so, everything else works.
         """
         self._servers.append((_server(self._app), _listen(self._settings)))
-        if self._settings.socket is not None:
-            try:
-                self._servers.append((_server(as_local(self._app)), _listen_unix(self._settings.socket)))
-            except ConfigurationError:
-                self.close()
-                raise
+        path = self._settings.socket
+        if path is None:
+            return
+        if len(os.fsencode(path)) > LONGEST_SOCKET:
+            log.warning("socket.refused", path=str(path), reason="its path is too long", hint="shorten database")
+            return
+        try:
+            self._servers.append((_server(as_local(self._app)), _listen_unix(path)))
+            self._made = path
+        except ConfigurationError:
+            self.close()
+            raise
 
     @property
     def port(self) -> int:
@@ -73,8 +86,9 @@ class WebServer:
         """Let go of the sockets and take the Unix socket away."""
         for _, listening in self._servers:
             listening.close()
-        if self._servers and self._settings.socket is not None:
-            self._settings.socket.unlink(missing_ok=True)
+        if self._made is not None:
+            self._made.unlink(missing_ok=True)
+            self._made = None
 
 
 class _Server(uvicorn.Server):
@@ -158,6 +172,6 @@ def _listen_unix(path: Path) -> socket.socket:
         raise ConfigurationError(
             f"web: cannot make the socket of the command line, {path}: {error.strerror or error}",
             code="W002",
-            hint="the database's folder must be writable and its path no longer than about 90 characters",
+            hint="the database's folder must be there and writable",
         ) from error
     return listening

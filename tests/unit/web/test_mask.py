@@ -1,0 +1,46 @@
+"""Patient data made unrecognisable."""
+
+from __future__ import annotations
+
+import pytest
+
+from broker.web.mask import ending, initials, without_values
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Ibáñez^Núria^^Dra", "N. I."),
+        ("MUSTER", "M."),
+        ("^ANNA", "A."),
+        ("Yamada^Tarou=山田^太郎", "T. Y."),
+        ("=山田^太郎", "太. 山."),
+        ("O'Neil^ Sean", "S. O."),
+        ("<b>^1", "b."),
+        ("", ""),
+        ("^^^", ""),
+        ("=", ""),
+    ],
+)
+def test_a_name_is_shown_by_its_initials(name: str, shown: str) -> None:
+    assert initials(name) == shown
+
+
+@pytest.mark.parametrize(("number", "shown"), [("77041", "***041"), ("1234", "***"), ("1", "***"), ("", "")])
+def test_a_number_is_shown_by_its_end(number: str, shown: str) -> None:
+    assert ending(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("PatientID is missing", "PatientID is missing"),
+        ("'DOE^JOHN' is too long", "'***' is too long"),
+        ("the sender's value 'DOE' is wrong", "the sender'***' is wrong"),
+        ('found "O\'Neil" in PID-5', "found '***' in PID-5"),
+        ("'a' and 'b' differ", "'***' differ"),
+        ("'a\nb'", "'***'"),
+    ],
+)
+def test_what_a_text_quotes_is_left_out(text: str, shown: str) -> None:
+    assert without_values(text) == shown

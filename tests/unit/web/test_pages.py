@@ -1,0 +1,140 @@
+"""The console's pages: what they show, what they hide, and that nothing from outside becomes markup."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from broker.domain.events import Event
+from broker.domain.order import Patient
+from broker.domain.study import Finding
+from broker.services.inspect import Part
+
+pytestmark = pytest.mark.anyio
+
+HOSTILE = "\"><script>alert('1')</script>"
+
+
+async def page(client: Any, path: str = "/") -> str:
+    async with client() as http:
+        answer = await http.get(path)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return re.sub(r"\s+", " ", str(answer.text))
+
+
+async def test_the_overview_says_that_everything_is_running(client: Any) -> None:
+    assert "Everything is running" in await page(client)
+
+
+async def test_the_overview_says_what_does_not_work(client: Any, hospital: Any, make: Any) -> None:
+    hospital.parts = [Part(name="PACS", kind="destination", is_up=False, error="connection refused")]
+    hospital.deliveries = {"D1": make.delivery(destination="PACS", state="dead")}
+    text = await page(client)
+    assert "PACS does not answer; PACS has 1 undelivered" in text
+    assert "connection refused" in text
+
+
+async def test_the_overview_shows_todays_orders_with_the_patient_masked(client: Any, hospital: Any) -> None:
+    text = await page(client)
+    for shown in ("10:15", ">A41</a>", "N. I. ***041", "CT abdomen", "CT1", "completed"):
+        assert shown in text
+    assert "Núria" not in text
+    assert "77041" not in text
+    assert (hospital.asked["start_from"], hospital.asked["start_to"]) == ("20260401000000", "20260401235959")
+
+
+async def test_alarms_of_the_last_day_are_shown_without_values(client: Any, hospital: Any) -> None:
+    alarm = Event(
+        id="E1", type="study.mismatched", at=hospital.now, text="found 'DOE^JOHN'", is_alarm=True, subject="A7"
+    )
+    old = replace(alarm, at=hospital.now - timedelta(days=2), text="long ago")
+    hospital.events = [alarm, old]
+    text = await page(client)
+    assert "A7" in text
+    assert "DOE" not in text
+    assert "long ago" not in text
+
+
+async def test_nothing_from_outside_becomes_markup(client: Any, hospital: Any, make: Any) -> None:
+    life = hospital.lives[0]
+    step = replace(
+        life.order.steps[0],
+        step_id=HOSTILE,
+        modality=HOSTILE,
+        stations=(HOSTILE,),
+        attributes={"ScheduledProcedureStepDescription": HOSTILE},
+    )
+    procedure = replace(life.order.procedures[0], attributes={"RequestedProcedureDescription": HOSTILE})
+    life.order = replace(
+        life.order, accession=HOSTILE, priority=HOSTILE, steps=(step,), procedures=(procedure,), status=HOSTILE
+    )
+    life.patient = Patient(ref="P", patient_id=HOSTILE, attributes={"PatientName": HOSTILE})
+    life.events = [replace(life.events[0], text=HOSTILE)]
+    life.studies = [
+        replace(life.studies[0], findings=(Finding(attribute=HOSTILE, ordered=HOSTILE, found=HOSTILE, weight=1),))
+    ]
+    life.deliveries = [make.delivery(destination=HOSTILE, error=HOSTILE)]
+    hospital.parts = [Part(name=HOSTILE, kind="destination", is_up=False, address=HOSTILE, error=HOSTILE)]
+    hospital.events = [replace(life.events[0], is_alarm=True, subject=HOSTILE)]
+    for text in (await page(client), await page(client, f"/orders/{life.order.id}")):
+        assert "<script>alert" not in text
+        assert text.count("<script") == 1
+        assert HOSTILE not in text
+
+
+async def test_an_orders_page_tells_what_happened(client: Any) -> None:
+    text = await page(client, "/orders/A41")
+    for shown in ("ORM^O01 NW from HIS: scheduled", "SP41", "study.available", "delivered", "1 series, 3 objects"):
+        assert shown in text
+
+
+async def test_an_orders_page_masks_findings_about_the_patient(client: Any, hospital: Any) -> None:
+    life = hospital.lives[0]
+    findings = (
+        Finding(attribute="PatientName", ordered="Ibáñez^Núria", found="DOE^JOHN", weight=2),
+        Finding(attribute="PatientBirthDate", ordered="19790312", found="", weight=1),
+        Finding(attribute="AccessionNumber", ordered="A41", found="A42"),
+    )
+    life.studies = [replace(life.studies[0], findings=findings)]
+    text = await page(client, "/orders/A41")
+    assert "PatientName: ordered N. I., found J. D." in text
+    assert "PatientBirthDate: ordered ***312, found empty" in text
+    assert "AccessionNumber: ordered A41, found A42" in text
+
+
+async def test_a_cancel_that_came_too_late_is_shown(client: Any, hospital: Any) -> None:
+    life = hospital.lives[0]
+    life.order = replace(life.order, is_cancel_asked=True)
+    assert "A cancel was asked for" in await page(client, "/orders/A41")
+
+
+async def test_an_order_without_anything_has_a_page(client: Any, hospital: Any) -> None:
+    life = hospital.lives[0]
+    order = replace(life.order, accession="", placer=None, filler=None, priority="", procedures=(), steps=())
+    hospital.lives = [type(life)(order, Patient(ref="P", patient_id=""))]
+    assert "Order without accession number" in await page(client, f"/orders/{order.id}")
+    assert "(none)" in await page(client)
+
+
+async def test_an_unknown_order_has_a_page_that_says_so(client: Any) -> None:
+    assert f"no order {'&lt;b&gt;'}" in await page(client, "/orders/%3Cb%3E")
+
+
+async def test_an_accession_number_of_two_orders_leads_to_both(client: Any, hospital: Any) -> None:
+    first = hospital.lives[0]
+    hospital.lives.append(type(first)(replace(first.order, id="02", facility="NORTH"), first.patient))
+    text = await page(client, "/orders/A41")
+    assert f'href="/orders/{first.order.id}"' in text
+    assert 'href="/orders/02"' in text
+
+
+async def test_pages_ask_nobody_else_for_anything(client: Any) -> None:
+    links = re.findall(r'(?:src|href)="([^"]*)"', await page(client) + await page(client, "/orders/A41"))
+    assert all(link.startswith("/") and not link.startswith("//") for link in links)
+    async with client() as http:
+        for link in set(links):
+            assert (await http.get(link)).status_code == 200, link
