@@ -13,6 +13,9 @@ __all__ = ["NULL", "Message", "Segment"]
 HEADERS = frozenset({"MSH", "BHS", "FHS"})
 """Segments whose field 1 is the field separator itself."""
 
+MAX_SEGMENTS = 50_000
+"""Far above any order, and low enough for memory: a segment costs some 200 bytes however short it is."""
+
 _LEADING = "\ufeff\x00\x0b \t\r\n"
 
 
@@ -136,10 +139,13 @@ class Message:
         """Read *text*; *codec* is what its bytes were decoded with, for ``\\Xhh\\``.
 
         Segments end with CR, LF or CRLF; blank lines, a byte order mark and white space before MSH are passed over.
-        Raise BrokerError (AR, 100): H001 no readable MSH, H002 delimiters unusable, H003 more than one message.
+        Raise BrokerError (AR, 100): H001 no readable MSH, H002 delimiters unusable, H003 more than one message,
+        H004 more than ``MAX_SEGMENTS``.
         """
         text = text.lstrip(_LEADING)
         separators = _delimiters(text)
+        if text.count("\r") + text.count("\n") > 2 * MAX_SEGMENTS:
+            raise _refused(f"more than {MAX_SEGMENTS} segments", "H004", "send fewer orders in one message", "MSH^1")
         segments: list[Segment] = []
         for line in _lines(text, separators.field):
             if line and line[0] <= " ":
@@ -251,7 +257,8 @@ def _lines(text: str, field: str) -> list[str]:
         return text.split("\r")
     if "\r" not in text:
         return text.split("\n")
-    return re.split(r"\r|\n+(?=[A-Z][A-Z0-9]{2}" + re.escape(field) + ")", text)
+    parts = re.split(r"\r|\n(?=[A-Z][A-Z0-9]{2}" + re.escape(field) + ")", text)
+    return [part.rstrip("\n") for part in parts]
 
 
 def _refused(what: str, code: str, hint: str, location: str) -> BrokerError:

@@ -123,6 +123,7 @@ def test_the_delimiters_of_the_header_are_never_split() -> None:
         ("FHS|^~\\&|\rMSH|^~\\&|", "H001"),
         ("MSH|HIS|NORTH|", "H002"),
         ("MSH|^~\\&|A\rMSH|^~\\&|B\r", "H003"),
+        ("MSH|^~\\&|A\r" + "Z\r" * 200_000, "H004"),
     ],
 )
 def test_what_is_no_message_is_refused_with_a_hint(text: str, code: str) -> None:
