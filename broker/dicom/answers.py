@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -118,9 +119,10 @@ def _shape(item: Item) -> list[Any]:
     ]
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, bytes):
-        return []
-    return [text for one in (value.values() if isinstance(value, dict) else value) for text in _texts(one)]
+def _texts(item: Item) -> Iterator[str]:
+    for value in item.values():
+        if value.__class__ is str:
+            yield value
+        elif isinstance(value, list):
+            for one in value:
+                yield from (one,) if isinstance(one, str) else _texts(one)

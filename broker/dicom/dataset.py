@@ -171,32 +171,34 @@ class _Reader:
 class _Writer:
     """Writes elements of one byte order, in implicit or explicit VR, with lengths that are defined."""
 
-    __slots__ = ("_charset", "_is_explicit", "_order")
+    __slots__ = ("_charset", "_is_explicit", "_order", "_pack")
 
     def __init__(self, order: str, charset: CharacterSet, *, is_explicit: bool) -> None:
         self._order = order
         self._charset = charset
         self._is_explicit = is_explicit
+        self._pack = struct.Struct(order + "HHI").pack
 
     def elements(self, item: Item, terms: tuple[str, ...] = ()) -> bytes:
         """Write the elements of *item*, sorted by tag, with *terms* as its character set: items inherit it."""
-        found = [(_attribute(key), value) for key, value in item.items() if key != "SpecificCharacterSet"]
+        known = dictionary.BY_KEY
+        found = [
+            (known.get(key) or _attribute(key), value) for key, value in item.items() if key != "SpecificCharacterSet"
+        ]
         if terms:
             found.append((dictionary.BY_TAG[_CHARACTER_SET], list(terms)))
         found.sort(key=lambda one: one[0].tag)
         return b"".join(self._element(attribute, value) for attribute, value in found)
 
     def _element(self, attribute: Attribute, value: Any) -> bytes:
-        vr = attribute.vr
-        if vr == "UN":
-            vr = _vr_of(value)
+        vr = attribute.vr if attribute.vr != "UN" else _vr_of(value)
         try:
             raw = self._value(vr, value)
         except (ValueError, TypeError, AttributeError, struct.error) as error:
             raise _unwritable(attribute.key, f"has a value that {vr} cannot hold") from error
         tag, length = attribute.tag, len(raw)
         if not self._is_explicit:
-            return struct.pack(self._order + "HHI", tag >> 16, tag & 0xFFFF, length) + raw
+            return self._pack(tag >> 16, tag & 0xFFFF, length) + raw
         if vr in dictionary.LONG:
             head = struct.pack(self._order + "HH2sHI", tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)
         elif length <= 0xFFFF:
@@ -206,22 +208,26 @@ class _Writer:
         return head + raw
 
     def _value(self, vr: str, value: Any) -> bytes:
-        if vr == "SQ":
-            return b"".join(self._item(item) for item in value or ())
-        if value is None or value in ("", []):
+        if not value and value != 0:
             return b""
+        if vr == "SQ":
+            return b"".join(self._item(item) for item in value)
         if isinstance(value, bytes):
             return value + b"\0" * (len(value) % 2)
-        texts = [str(text) for text in value] if isinstance(value, list | tuple) else [str(value)]
         if vr in dictionary.NUMBERS or vr == "AT":
-            return dictionary.write_numbers(texts, vr, self._order)
-        text = "\\".join(texts)
-        raw = self._charset.encode_plain(text, vr == "PN") if vr in dictionary.TEXT else text.encode("ascii", "replace")
-        return raw + (b"\0" if vr == "UI" else b" ") * (len(raw) % 2)
+            return dictionary.write_numbers(_texts(value), vr, self._order)
+        text = value if value.__class__ is str else "\\".join(_texts(value))
+        if text.isascii():
+            raw = text.encode()
+        elif vr in dictionary.TEXT:
+            raw = self._charset.encode_plain(text, vr == "PN")
+        else:
+            raw = text.encode("ascii", "replace")
+        return raw + (b"\0" if vr == "UI" else b" ") if len(raw) % 2 else raw
 
     def _item(self, item: Item) -> bytes:
         raw = self.elements(item)
-        return struct.pack(self._order + "HHI", _ITEM >> 16, _ITEM & 0xFFFF, len(raw)) + raw
+        return self._pack(_ITEM >> 16, _ITEM & 0xFFFF, len(raw)) + raw
 
 
 def _attribute(key: str) -> Attribute:
@@ -231,13 +237,17 @@ def _attribute(key: str) -> Attribute:
     return attribute
 
 
+def _texts(value: Any) -> list[str]:
+    return [str(text) for text in value] if isinstance(value, list | tuple) else [str(value)]
+
+
 def _vr_of(value: Any) -> str:
     """Choose the VR of an attribute that no dictionary knows, by its value."""
     if isinstance(value, list) and value and not isinstance(value[0], str):
         return "SQ"
     if not value or isinstance(value, bytes):
         return "UN"
-    return "UT" if len(str(value)) > 64 else "LO"
+    return "UC" if max(map(len, _texts(value))) > 64 else "LO"
 
 
 def _inflate(raw: bytes) -> bytes:
