@@ -1,0 +1,119 @@
+"""``broker try``: how a mapping translates one message, rule by rule."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from broker.cli.options import with_config, with_json, with_phi
+from broker.cli.output import clean, show_json
+from broker.cli.send import split
+from broker.config.load import load
+from broker.config.mapping_files import read_mapping_files
+from broker.config.problems import did_you_mean
+from broker.hl7.charset import decode
+from broker.hl7.message import Message
+from broker.mapping.build import Mapping
+from broker.mapping.catalogue import Catalogue
+from broker.mapping.engine import Translation
+from broker.mapping.problems import render
+from broker.mapping.trace import render_trace
+
+
+@click.command(name="try")
+@click.argument("mapping")
+@click.argument("message", type=click.File("rb"))
+@click.option(
+    "--mappings",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of mappings, when not that of the configuration.",
+)
+@with_phi
+@with_json
+@with_config
+@click.pass_context
+def command(
+    context: click.Context,
+    config: Path,
+    as_json: bool,
+    show_phi: bool,
+    folder: Path | None,
+    message: IO[bytes],
+    mapping: str,
+) -> None:
+    """Show how MAPPING (as in ihe/orm-to-mwl) translates the first message in the file MESSAGE; - is the standard input.
+
+    Nothing is stored or sent. Values are masked without --show-phi. Exit code 1 when an order is refused.
+    """
+    configuration = load(config, os.environ).configuration
+    compiled = _find(folder or configuration.mappings, mapping)
+    payload = next(split(message.read()), None)
+    if payload is None:
+        raise click.UsageError("no message found: a message begins with MSH")
+    fallback = [compiled.assumed_charset] if compiled.assumed_charset else ["UTF-8", "windows-1252"]
+    decoded = decode(payload, fallback)
+    parsed = Message.parse(decoded.text, decoded.codec)
+    translation = compiled.translate(parsed, ZoneInfo(configuration.timezone), datetime.now(UTC), trace=True)
+    if as_json:
+        show_json(_as_json(translation, show_phi))
+    else:
+        for line in render_trace(translation, mask=not show_phi):
+            click.echo(_coloured(clean(line)))
+    if translation.rejections:
+        context.exit(1)
+
+
+def _find(folder: Path, name: str) -> Mapping:
+    catalogue, problems = Catalogue.load(read_mapping_files(folder))
+    compiled = catalogue.get(name) if catalogue else None
+    if compiled is not None:
+        return compiled
+    errors = [problem for problem in problems if problem.is_error]
+    if errors:
+        click.echo(render(errors), err=True)
+        raise SystemExit(78)
+    known = catalogue.entries if catalogue else ()
+    hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
+    raise click.UsageError(f"no mapping '{name}' in {folder}; {hint}")
+
+
+def _coloured(line: str) -> str:
+    if line.startswith(("REJECTED", "  warning")):
+        return click.style(line, fg="red" if line[0] == "R" else "yellow")
+    if line.startswith("order "):
+        return click.style(line, bold=True)
+    return line
+
+
+def _as_json(translation: Translation, show_phi: bool) -> dict[str, Any]:
+    """Write the trace for programs; the items themselves are there with *show_phi* only."""
+    return {
+        "outputs": [
+            {
+                "order": output.group,
+                "action": output.action or None,
+                "control": output.control or None,
+                **({"item": output.item} if show_phi else {}),
+            }
+            for output in translation.outputs
+        ],
+        "rejections": [
+            {
+                "order": rejection.group,
+                "target": rejection.target,
+                "location": rejection.location,
+                "code": rejection.hl7_code,
+                "rule": rejection.rule,
+                **({"text": rejection.text, "hint": rejection.hint} if show_phi else {}),
+            }
+            for rejection in translation.rejections
+        ],
+        "trace": render_trace(translation, mask=not show_phi),
+        "unused": list(translation.unused),
+    }
