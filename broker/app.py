@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from broker.config.mapping_files import Folder
+from broker.config.mapping_files import read_mapping_files
 from broker.config.model import Configuration, HL7Destination, Listener, ListenerTLS, MqttDestination, Node
 from broker.dicom.answers import Answers
 from broker.dicom.archive import Acceptance, ArchiveNode, ArchiveSettings
@@ -78,8 +78,8 @@ class App:
         self.ids = Ulids(now)
         self.metrics = Metrics(known=tuple(configuration.dicom.nodes))
         self.stopping = asyncio.Event()
+        self.ready = asyncio.Event()
         self._death: BaseException | None = None
-        self._is_ready = False
         self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
         self._couriers: list[Courier | Forwarder] = []
         self._listeners: dict[str, MllpServer] = {}
@@ -93,7 +93,7 @@ class App:
                 workers = [group.create_task(self._keep_running(name)) for name in self._workers]
                 gc.collect()
                 gc.freeze()
-                self._is_ready = True
+                self.ready.set()
                 log.info("broker.ready", site=self.configuration.site)
                 await self.stopping.wait()
                 log.info("broker.stopping")
@@ -118,12 +118,12 @@ class App:
             quiet=configuration.studies.quiet_period, forward_to=configuration.studies.forward_to, zone=self.zone
         )
         self._outbox = Outbox(self._subscriptions(), self.ids)
-        self._store = await Store.open(
-            configuration.database, fan_out=self._outbox.fan_out, on_death=self._on_death, metrics=self.metrics
-        )
-        stack.push_async_callback(self._store.close)
-        self._outbox.attach(self._store)
-        await self._store.reset_executing()
+        if configuration.database_file is not None:
+            configuration.database_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.store = await Store.open(configuration.database, fan_out=self._outbox.fan_out, on_death=self._on_death)
+        stack.push_async_callback(self.store.close)
+        self._outbox.attach(self.store)
+        await self.store.reset_executing()
         self._spool = Spool(configuration.spool, self.ids)
         stack.callback(self._spool.close)
         self._build_services()
@@ -167,7 +167,7 @@ class App:
         nodes = self.configuration.dicom.nodes
         self._intake = Intake(self._outbox, lambda: self._catalogue, self.zone, now, self.ids, self.metrics)
         self._worklist = Worklist(
-            self._store.worklist,
+            self.store.worklist,
             {ae: frozenset((node.modality,)) for ae, node in nodes.items() if node.modality},
             {
                 ae: ScannerRules(hide_started=node.hide_started, completed_visible=node.completed_visible)
@@ -177,13 +177,13 @@ class App:
         )
         strict = frozenset(ae for ae, node in nodes.items() if node.strict)
         self._performed = PerformedSteps(self._outbox, self._rules, strict, now, self.ids)
-        self._studies = Studies(self._outbox, self._store.studies, self._rules, now, self.ids)
+        self._studies = Studies(self._outbox, self.store.studies, self._rules, now, self.ids)
         self._storage = Storage(self._spool, self._studies, now, IMPLEMENTATION_UID, IMPLEMENTATION_VERSION)
         self._workers["quiet time"] = self._studies.watch_quiet_time
 
     async def _adopt_spool(self) -> None:
         """Bring spool and database together: adopt whole files without a row, remove the rest."""
-        adopted = await self._storage.adopt(await self._store.instances.paths())
+        adopted = await self._storage.adopt(await self.store.instances.paths())
         if adopted:
             log.info("spool.adopted", count=adopted)
 
@@ -196,7 +196,7 @@ class App:
     def _build_couriers(self) -> None:
         for name, destination in self.configuration.destinations.items():
             carrier = self._carrier(name, destination)
-            courier = Courier(name, carrier, self._store.deliveries, self._outbox, now, self.ids, self.metrics)
+            courier = Courier(name, carrier, self.store.deliveries, self._outbox, now, self.ids, self.metrics)
             self._couriers.append(courier)
             self._workers[f"destination {name}"] = courier.run
         nodes = self.configuration.dicom.nodes
@@ -209,7 +209,7 @@ class App:
             forwarder = Forwarder(
                 ae,
                 archive,
-                self._store.deliveries,
+                self.store.deliveries,
                 self._outbox,
                 self._spool.remove,
                 self._rules,
@@ -329,17 +329,17 @@ class App:
             socket=self.configuration.socket,
         )
         inspection = Inspection(
-            orders=self._store.orders,
-            messages=self._store.messages,
-            deliveries=self._store.deliveries,
-            alarms=self._store.events,
+            orders=self.store.orders,
+            messages=self.store.messages,
+            deliveries=self.store.deliveries,
+            alarms=self.store.events,
             worklist=self._worklist,
             health=self,
             writer=self._outbox,
             clock=now,
             ids=self.ids,
         )
-        accounts = Accounts(reader=self._store.accounts, writer=self._store, clock=now)
+        accounts = Accounts(reader=self.store.accounts, writer=self.store, clock=now)
         return WebServer(
             create(settings, inspection=inspection, accounts=accounts, metrics=self.metrics.exposition), settings
         )
@@ -347,7 +347,7 @@ class App:
     def parts(self) -> Sequence[Part]:
         """Tell how every listener, destination and the store are (services.inspect.Health)."""
         configuration = self.configuration
-        accepting = self._is_ready and not self.stopping.is_set()
+        accepting = self.ready.is_set() and not self.stopping.is_set()
         listeners = [
             (f"hl7 {name}", listener.host, listener.port) for name, listener in configuration.hl7.listeners.items()
         ]
@@ -368,7 +368,7 @@ class App:
                     error=health.error,
                 )
             )
-        parts.append(Part(name="store", kind="store", is_up=self._store.is_writable, error=self._store.problem))
+        parts.append(Part(name="store", kind="store", is_up=self.store.is_writable, error=self.store.problem))
         return parts
 
     def _address(self, name: str) -> str:
@@ -383,7 +383,7 @@ class App:
 
 def load_catalogue(configuration: Configuration) -> Catalogue:
     """Load the mappings; raise ConfigurationError when one has errors or a destination names one that is not there."""
-    catalogue, problems = Catalogue.load(Folder(configuration.mappings))
+    catalogue, problems = Catalogue.load(read_mapping_files(configuration.mappings))
     errors = [problem for problem in problems if problem.is_error]
     if catalogue is None or errors:
         text = "\n".join(str(problem) for problem in errors)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
 
 import structlog
 
+from broker.domain.booking import OrderRequest
 from broker.domain.events import Event
 from broker.domain.order import Order, Patient
 from broker.domain.records import MessageState, StoredMessage, Tombstone
@@ -21,7 +23,7 @@ from broker.mapping.catalogue import Catalogue
 from broker.mapping.engine import Rejection, Translation
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.orderbook import Draft, Source, apply_request, request_numbers
-from broker.services.requests import OrderRequest, order_requests
+from broker.services.requests import order_requests
 
 log = structlog.get_logger()
 
@@ -109,7 +111,7 @@ class Intake:
         self,
         writer: Writer,
         catalogue: Callable[[], Catalogue],
-        zone: tzinfo,
+        zone: ZoneInfo,
         clock: Clock,
         ids: Ids,
         counters: Counters,
