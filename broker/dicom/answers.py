@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -15,26 +16,36 @@ from broker.domain.worklist import Caller, WorklistEntry
 
 V = TypeVar("V")
 
+_BESIDE = 512
+"""Bytes that a kept value costs beside its own."""
+
 
 class Kept(Generic[V]):
-    """Values under the exact bytes and texts they were made from; at most *limit*, those used last."""
+    """Values under the exact bytes and texts they were made from: those used last, up to *limit* bytes of them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._values: dict[tuple[object, ...], V] = {}
+        self._size = 0
+        self._values: OrderedDict[tuple[object, ...], tuple[V, int]] = OrderedDict()
 
     def find(self, *key: object) -> V | None:
         """Find what was kept under *key*, and keep it longer."""
-        value = self._values.pop(key, None)
-        if value is not None:
-            self._values[key] = value
-        return value
+        kept = self._values.get(key)
+        if kept is None:
+            return None
+        self._values.move_to_end(key)
+        return kept[0]
 
-    def keep(self, value: V, *key: object) -> V:
-        """Keep *value* under *key*; give it back."""
-        self._values[key] = value
-        while len(self._values) > self._limit:
-            del self._values[next(iter(self._values))]
+    def keep(self, value: V, size: int, *key: object) -> V:
+        """Keep *value*, of *size* bytes, under a new *key*, unless it is as large as many others; give it back."""
+        cost = size + _BESIDE
+        if cost > self._limit // 64:
+            return value
+        self._values[key] = value, cost
+        self._size += cost
+        while self._size > self._limit:
+            _, (_, freed) = self._values.popitem(last=False)
+            self._size -= freed
         return value
 
 
@@ -75,10 +86,10 @@ def form_of(identifier: Identifier, caller: Caller, transfer_syntax: str, forced
 
 
 class Answers:
-    """Reads identifiers and encodes answers, each once while it is kept: *limit* is the number of answers."""
+    """Reads identifiers and encodes answers, each once while it is kept: *limit* is the size of answers in bytes."""
 
-    def __init__(self, limit: int = 20_000) -> None:
-        self._identifiers: Kept[Identifier] = Kept(512)
+    def __init__(self, limit: int = 32 * 1024 * 1024) -> None:
+        self._identifiers: Kept[Identifier] = Kept(1024 * 1024)
         self._answers: Kept[Encoded] = Kept(limit)
 
     def read(self, raw: bytes, transfer_syntax: str) -> Identifier:
@@ -93,7 +104,7 @@ class Answers:
             charset=find_charset([terms] if isinstance(terms, str) else terms),
             shape=repr(_shape(item)).encode(),
         )
-        return self._identifiers.keep(identifier, raw, transfer_syntax)
+        return self._identifiers.keep(identifier, len(raw), raw, transfer_syntax)
 
     def encode(self, entry: WorklistEntry, form: Form) -> Encoded:
         """Encode the answer of *entry*, or give it as it was encoded before; never one found by a patient ID of old."""
@@ -101,7 +112,10 @@ class Answers:
         if patient and not patient.is_current(entry.item):
             return _encode(entry, form)
         known = self._answers.find(entry.key, form.key)
-        return known or self._answers.keep(_encode(entry, form), entry.key, form.key)
+        if known:
+            return known
+        answer = _encode(entry, form)
+        return self._answers.keep(answer, len(answer.raw), entry.key, form.key)
 
 
 def _encode(entry: WorklistEntry, form: Form) -> Encoded:

@@ -61,7 +61,7 @@ class Department:
         self.entries = entries
         self.charset = charset
         self.limit = limit
-        self.handler = FindWorklist(self.search, self.asker, Answers(limit=100))
+        self.handler = FindWorklist(self.search, self.asker, Answers(limit=100_000))
 
     async def search(self, query: Query, caller: Caller) -> Sequence[WorklistEntry]:
         return [one for one in self.entries if query.matches(one, caller)]
@@ -140,6 +140,14 @@ def test_no_more_answers_are_kept_than_allowed() -> None:
     assert len(department.items(request())) == 250
     (first, *_) = department.ask(request())
     (again, *_) = department.ask(request())
+    assert first is not again
+
+
+def test_an_answer_as_large_as_many_others_is_not_kept() -> None:
+    department = Department(entry(name="D" * 2000))
+    (first,) = department.ask(request())
+    (again,) = department.ask(request())
+    assert first == again
     assert first is not again
 
 
