@@ -14,6 +14,9 @@ REPLACEMENT = "\ufffd"
 
 _JAPANESE = "iso2022_jp_ext"
 
+_HALF_WIDTH = bytes(octet if octet < 0x80 or 0xA1 <= octet <= 0xDF else 0xFF for octet in range(256))
+"""Leaves no lead byte of Shift JIS that would swallow a delimiter."""
+
 _NAMES: Mapping[str, str] = {
     "ascii": "ASCII USASCII ISOIR6 7BIT",
     "utf-8": "UTF8 UNICODEUTF8 UNICODE ISOIR192",
@@ -103,7 +106,7 @@ def decode(raw: bytes, fallback: Sequence[str] = ("UTF-8", "windows-1252")) -> D
     codec = _declared_codec(declared)
     if codec == "ascii" or not codec:
         return _by_list(raw, declared, fallback)
-    if codec in _LATIN and not raw.isascii() and _strictly(raw, "utf-8") is not None:
+    if codec in _LATIN and not raw.isascii() and _is_readable(raw, "utf-8"):
         return _result(raw, "utf-8", f"MSH-18 says {_shown(declared)}, but the text is UTF-8 and was read so")
     return _result(raw, codec)
 
@@ -163,30 +166,35 @@ def _by_list(raw: bytes, declared: Sequence[str], fallback: Sequence[str]) -> De
     if raw.isascii():
         return _result(raw, codecs[0], what) if unknown else _result(raw, codecs[0])
     what = "MSH-18 says ASCII, the text is not" if declared[:1] and not unknown and declared[0] else what
-    codec = next((codec for codec in codecs if _strictly(raw, codec) is not None), codecs[-1])
+    codec = next((codec for codec in codecs if _is_readable(raw, codec)), codecs[-1])
     return _result(raw, codec, f"{what}; read as {codec}")
 
 
-def _strictly(raw: bytes, codec: str) -> str | None:
+def _is_readable(raw: bytes, codec: str) -> bool:
     try:
-        return _prepared(raw, codec).decode(codec)
+        _read(raw, codec, "strict")
     except UnicodeDecodeError:
-        return None
+        return False
+    return True
 
 
-def _prepared(raw: bytes, codec: str) -> bytes:
-    """Bring variants into the form that Python's codec reads: JIS X 0201 in 8 bits, KS X 1001 with its designation."""
+def _read(raw: bytes, codec: str, errors: str) -> str:
+    """Decode, with variants that Python's codecs do not know: JIS X 0201 in 8 bits, KS X 1001 with its designation."""
     if codec == _JAPANESE and not raw.isascii():
-        return re.sub(rb"[\xa1-\xdf]+", _shifted, raw)
-    return raw.replace(b"\x1b$)C", b"") if codec == "cp949" else raw
+        return "".join(_read_japanese(piece, errors) for piece in re.split(rb"(?=\x1b)", raw))
+    return (raw.replace(b"\x1b$)C", b"") if codec == "cp949" else raw).decode(codec, errors)
 
 
-def _shifted(found: re.Match[bytes]) -> bytes:
-    return b"\x1b(I" + bytes(octet & 0x7F for octet in found[0]) + b"\x1b(B"
+def _read_japanese(piece: bytes, errors: str) -> str:
+    """Decode what follows one designation. Half-width katakana in 8 bits are the single bytes of Shift JIS."""
+    if piece.isascii() or piece.startswith(b"\x1b$"):
+        return piece.decode(_JAPANESE, errors)
+    body = piece[3:] if piece.startswith(b"\x1b") else piece
+    return body.translate(_HALF_WIDTH).decode("shift_jis", errors)
 
 
 def _result(raw: bytes, codec: str, *warnings: str) -> Decoded:
-    text = _prepared(raw, codec).decode(codec, "replace")
+    text = _read(raw, codec, "replace")
     replaced = text.count(REPLACEMENT)
     if replaced:
         place = _place(text, text.index(REPLACEMENT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -103,6 +104,14 @@ def _replacements(separators: Separators) -> Mapping[str, str]:
     return {**_letters(separators), **breaks, "H": "", "N": ""}
 
 
+@lru_cache(maxsize=64)
+def _known_escapes(separators: Separators) -> re.Pattern[str]:
+    """Match a known escape, or neighbouring hexadecimal ones; possessive, so that nothing is read twice."""
+    mark = re.escape(separators.escape)
+    bodies = "|".join(re.escape(body) for body in _replacements(separators))
+    return re.compile(f"{mark}({bodies}){mark}|(?:{mark}X(?:[0-9A-Fa-f]{{2}})++{mark})++")
+
+
 def unescape(raw: str, separators: Separators = STANDARD, codec: str = "utf-8") -> str:
     """Give the text that *raw* stands for, in linear time; escapes that nobody knows stay as they are.
 
@@ -112,40 +121,10 @@ def unescape(raw: str, separators: Separators = STANDARD, codec: str = "utf-8") 
     if not mark or mark not in raw:
         return raw
     known = _replacements(separators)
-    pieces = raw.split(mark)
-    out = [pieces[0]]
-    pending = bytearray()
-    place, last = 1, len(pieces) - 1
-    while place <= last:
-        body = pieces[place]
-        octets = _octets(body) if place < last else None
-        if octets is not None:
-            pending += octets
-        else:
-            _flush(pending, out, codec)
-            out.append(known[body] if place < last and body in known else mark + body)
-        is_known = place < last and (octets is not None or body in known)
-        place += 1
-        if is_known:
-            literal = pieces[place]
-            if literal:
-                _flush(pending, out, codec)
-                out.append(literal)
-            place += 1
-    _flush(pending, out, codec)
-    return "".join(out)
 
+    def text(found: re.Match[str]) -> str:
+        if found[1]:
+            return known[found[1]]
+        return bytes.fromhex(found[0].replace(mark, "").replace("X", "")).decode(codec, "replace")
 
-def _octets(body: str) -> bytes | None:
-    if body[:1] != "X" or len(body) < 3:
-        return None
-    try:
-        return bytes.fromhex(body[1:])
-    except ValueError:
-        return None
-
-
-def _flush(pending: bytearray, out: list[str], codec: str) -> None:
-    if pending:
-        out.append(pending.decode(codec, "replace"))
-        pending.clear()
+    return _known_escapes(separators).sub(text, raw)
