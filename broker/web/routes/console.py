@@ -72,4 +72,6 @@ def _shown_finding(value: str | None, attribute: str) -> str:
         return "empty"
     if not attribute.startswith(_PERSONAL):
         return value
-    return initials(value) if attribute.endswith("Name") else ending(value)
+    if attribute.endswith("Name"):
+        return initials(value)
+    return value[:4] if attribute.endswith("Date") else ending(value)
