@@ -55,8 +55,8 @@ class Acceptor(Connection):
 
     @property
     def is_held(self) -> bool:
-        """Say whether the next request waits for the end of the one in hand."""
-        return self._held is not None
+        """Say whether the next request waits: for the end of the one in hand, or for the peer to read its answers."""
+        return self._held is not None or (self.work is None and self.is_peer_slow)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Join the server's connections, or end when there are too many that are no association."""
@@ -81,7 +81,7 @@ class Acceptor(Connection):
     def take(self, event: Event) -> None:
         """Act on *event*."""
         match event:
-            case CommandReceived(command=command) if command.kind == Kind.C_CANCEL_RQ:
+            case CommandReceived(command=command) if command.kind == Kind.C_CANCEL_RQ and not command.has_data_set:
                 if self._exchange is not None and self._exchange_id == command.responded_id:
                     self._exchange.cancel()
             case CommandReceived() | ReleaseRequested() if self.work is not None:
@@ -123,6 +123,7 @@ class Acceptor(Connection):
         calling = request.calling_ae
         accept = answer(request, lambda context: server.choose(context, calling), user, server.scp_classes)
         self.association.accept(accept)
+        log.debug("dicom.association_accepted", calling=calling, called=request.called_ae, host=self.peer_host)
         self._request = request
         self.is_associated = True
         server.associations += 1
@@ -142,8 +143,10 @@ class Acceptor(Connection):
 
     def _begin(self, event: CommandReceived) -> None:
         command, context = event.command, event.context
-        if command.is_response:
-            log.warning("dicom.association_broken", host=self.peer_host, reason="a response to nothing that was asked")
+        if command.is_response or command.kind == Kind.C_CANCEL_RQ:
+            log.warning(
+                "dicom.association_broken", host=self.peer_host, reason=f"command {command.kind:04X} out of place"
+            )
             self.cut()
             return
         if command.kind == Kind.C_ECHO_RQ and not command.has_data_set:

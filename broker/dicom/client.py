@@ -132,9 +132,7 @@ class ClientAssociation:
             context, Command(kind=Kind.C_ECHO_RQ, message_id=self._next_id(), affected_class=VERIFICATION)
         )
 
-    async def find(
-        self, sop_class: str, identifier: bytes, transfer_syntax: str
-    ) -> AsyncIterator[tuple[int, bytes]]:
+    async def find(self, sop_class: str, identifier: bytes, transfer_syntax: str) -> AsyncIterator[tuple[int, bytes]]:
         """Search (C-FIND): yield (status, identifier) for each pending answer, then (final status, b"").
 
         Leaving the loop early sends C-CANCEL.
@@ -165,9 +163,7 @@ class ClientAssociation:
         if self._search is None or not self._requestor.association.is_established:
             return
         context_id, message_id = self._search
-        self._requestor.association.send_command(
-            context_id, Command(kind=Kind.C_CANCEL_RQ, responded_id=message_id)
-        )
+        self._requestor.association.send_command(context_id, Command(kind=Kind.C_CANCEL_RQ, responded_id=message_id))
         self._requestor.flush()
 
     async def store(

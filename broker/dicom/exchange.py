@@ -118,14 +118,14 @@ class MessageExchange:
         return await answer
 
     async def _send_pending(self, answers: AsyncIterator[Response | bytes]) -> Response:
-        association = self._line.connection.association
+        association, context_id = self._line.connection.association, self._line.context_id
         pending = encode_command(reply(self._request.command, Status.PENDING, has_data_set=True))
         try:
             async for answer in answers:
-                if self._is_unwanted():
+                if self._is_cancelled or not association.is_established:
                     return Response(status=Status.CANCELLED)
                 if isinstance(answer, bytes):
-                    association.send_message(self._line.context_id, pending, answer)
+                    association.send_message(context_id, pending, answer)
                 elif is_pending(answer.status):
                     self._line.send(self._request, answer)
                 else:

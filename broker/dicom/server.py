@@ -37,7 +37,7 @@ class ServerSettings:
     port: int = 11112
     tls: ssl.SSLContext | None = None
     max_associations: int = 500
-    max_waiting: int = 200
+    max_waiting: int = 1000
     max_pdu: int = DEFAULT_MAX_PDU
     max_message: int = 16 * 1024 * 1024
     artim_timeout_seconds: float = 30

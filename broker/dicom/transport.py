@@ -6,8 +6,12 @@ import asyncio
 import socket
 from typing import Final, cast
 
+import structlog
+
 from broker.ul.association import Association
 from broker.ul.events import Event
+
+log = structlog.get_logger()
 
 IMPLEMENTATION_UID: Final = "2.25.310947085238390392917780979276594973161"
 IMPLEMENTATION_VERSION: Final = "RADBROKER_0_1"
@@ -58,6 +62,11 @@ class Connection(asyncio.Protocol):
         """Say whether the connection is gone, or never was."""
         return self._transport is None
 
+    @property
+    def is_peer_slow(self) -> bool:
+        """Say whether the peer has not yet taken what was sent."""
+        return not self._may_write.is_set()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the socket up; part of asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)
@@ -82,6 +91,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that the peer has caught up; part of asyncio.Protocol."""
         self._may_write.set()
+        self.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the association and the subclass; part of asyncio.Protocol."""
@@ -174,5 +184,5 @@ class Connection(asyncio.Protocol):
             wait = self._idle_timeout_seconds if self.is_busy else left
             self._timer = self._loop.call_later(wait, self._time_out)
             return
-        self.association.abort()
-        self.flush()
+        log.info("dicom.association_idle", host=self.peer_host)
+        self.cut()

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from broker.ul.dimse import Command, decode_command, encode_command
+from broker.ul.assembly import Assembly
+from broker.ul.codec import FRAGMENT_OVERHEAD, HEADER, decode_pdu, encode_fragment, encode_message, encode_pdu
+from broker.ul.dimse import Command, encode_command
 from broker.ul.events import (
     Aborted,
     AssociationAccepted,
     AssociationRejected,
     AssociationRequested,
-    CommandReceived,
-    DataReceived,
     Event,
     Released,
     ReleaseRequested,
@@ -23,8 +23,6 @@ from broker.ul.events import (
 from broker.ul.fault import AbortReason, AbortSource, ProtocolError
 from broker.ul.negotiation import AcceptedContext, accepted
 from broker.ul.pdu import (
-    FRAGMENT_OVERHEAD,
-    HEADER,
     Abort,
     AssociateAccept,
     AssociateReject,
@@ -37,15 +35,11 @@ from broker.ul.pdu import (
     ReleaseReply,
     ReleaseRequest,
     abort_words,
-    decode_pdu,
-    encode_fragment,
-    encode_pdu,
 )
 from broker.ul.states import AFTER, TABLE, Action, Happening, State
 
 DEFAULT_MAX_PDU: Final = 131_072
 MAX_ASSOCIATE_PDU: Final = 1_048_576
-MAX_COMMAND: Final = 65_536
 SMALLEST_PEER_PDU: Final = 128
 
 
@@ -68,9 +62,7 @@ class Association:
         self._events: deque[Event] = deque()
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
-        self._command = bytearray()
-        self._command_context = 0
-        self._data_context = 0
+        self._assembly = Assembly()
         if not is_requestor:
             self._happen(Happening.CONNECTION_CAME)
 
@@ -144,19 +136,24 @@ class Association:
 
     def send_message(self, context_id: int, command: Command | bytes, data_set: bytes | None = None) -> None:
         """Send a whole message; *command* may be encoded already. Its command set and data set never share a PDU."""
-        self.send_command(context_id, command)
-        if data_set is not None:
-            self.send_data(context_id, data_set, is_last=True)
+        encoded = command if isinstance(command, bytes) else encode_command(command)
+        if data_set is None or len(encoded) > self._max_fragment or len(data_set) > self._max_fragment:
+            self.send_command(context_id, encoded)
+            if data_set is not None:
+                self.send_data(context_id, data_set, is_last=True)
+            return
+        self._check_sending()
+        self._send(encode_message(context_id, encoded, data_set))
 
     def send_command(self, context_id: int, command: Command | bytes) -> None:
         """Send a command set; when it announces a data set, `send_data` must follow."""
-        self._happen(Happening.LOCAL_DATA)
+        self._check_sending()
         encoded = command if isinstance(command, bytes) else encode_command(command)
         self._send_fragments(context_id, encoded, is_command=True, is_last=True)
 
     def send_data(self, context_id: int, piece: bytes, *, is_last: bool) -> None:
         """Send a piece of a data set of any size, in PDUs that the peer takes; the last piece may be empty."""
-        self._happen(Happening.LOCAL_DATA)
+        self._check_sending()
         self._send_fragments(context_id, piece, is_command=False, is_last=is_last)
 
     def release(self) -> None:
@@ -170,10 +167,11 @@ class Association:
         self._send(encode_pdu(ReleaseReply()))
 
     def abort(self) -> None:
-        """End at once; without effect when there is nothing to end."""
+        """End at once, and drop the events that nobody has taken; without effect when there is nothing to end."""
         if self.state in TABLE[Happening.LOCAL_ABORT]:
             action = self._happen(Happening.LOCAL_ABORT)
             self._is_deaf = True
+            self._events.clear()
             if action is Action.ABORT_AS_USER:
                 self._send(encode_pdu(Abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED)))
 
@@ -196,6 +194,11 @@ class Association:
         if action is Action.INDICATE_COLLISION and self._is_requestor:
             self.state = State.COLLISION_REQUESTOR_LOCAL
         return action
+
+    def _check_sending(self) -> None:
+        # The two states in which data may be sent stay as they are (DT-1, AR-7): no step for each of many answers.
+        if not self.is_established:
+            self._happen(Happening.LOCAL_DATA)
 
     def _send(self, pdu: bytes) -> None:
         self._outgoing.append(pdu)
@@ -244,7 +247,9 @@ class Association:
         match self._happen(happening), pdu:
             case ((Action.INDICATE_DATA | Action.INDICATE_DATA_IN_RELEASE), DataTransfer(values)):
                 for value in values:
-                    self._take_value(value)
+                    event = self._assembly.take(self._context_of(value), value)
+                    if event is not None:
+                        self._events.append(event)
             case Action.INDICATE_REQUEST, AssociateRequest() as request:
                 self._learn(request, request.user.max_length)
                 self._events.append(AssociationRequested(request))
@@ -265,6 +270,12 @@ class Association:
             case ((Action.INDICATE_ABORT | Action.CLOSE), Abort(source, reason)):
                 self._events.append(Aborted(abort_words(source, reason)))
 
+    def _context_of(self, value: DataValue) -> AcceptedContext:
+        context = self.contexts.get(value.context_id)
+        if context is None:
+            raise ProtocolError(f"presentation context {value.context_id} is used but was not accepted")
+        return context
+
     def _break_off(self, happening: Happening, fault: ProtocolError) -> None:
         action = self._happen(happening)
         self._is_deaf = True
@@ -281,34 +292,6 @@ class Association:
             raise ProtocolError(f"the peer takes PDUs of {max_length} bytes at most, which is too few to work with")
         self._request = request
         self._max_fragment = min(max_length or DEFAULT_MAX_PDU, DEFAULT_MAX_PDU) - FRAGMENT_OVERHEAD
-
-    def _take_value(self, value: DataValue) -> None:
-        context = self.contexts.get(value.context_id)
-        if context is None:
-            raise ProtocolError(f"presentation context {value.context_id} is used but was not accepted")
-        if value.is_command:
-            self._take_command(context, value)
-            return
-        if self._data_context != value.context_id:
-            raise ProtocolError("a data set came that no command announced", AbortReason.UNEXPECTED_PARAMETER)
-        if value.is_last:
-            self._data_context = 0
-        self._events.append(DataReceived(value.fragment, value.is_last))
-
-    def _take_command(self, context: AcceptedContext, value: DataValue) -> None:
-        if self._data_context or (self._command and self._command_context != context.id):
-            raise ProtocolError("a command set came before the last message's end", AbortReason.UNEXPECTED_PARAMETER)
-        self._command += value.fragment
-        self._command_context = context.id
-        if len(self._command) > MAX_COMMAND:
-            raise ProtocolError(f"a command set has more than {MAX_COMMAND} bytes")
-        if not value.is_last:
-            return
-        command = decode_command(bytes(self._command))
-        self._command.clear()
-        if command.has_data_set:
-            self._data_context = context.id
-        self._events.append(CommandReceived(context, command))
 
 
 _BREAKS: Final = frozenset({Action.ABORT_AS_USER, Action.ABORT_AS_PROVIDER, Action.ABORT_AGAIN})

@@ -18,16 +18,10 @@ from broker.dicom.requestor import Rejected
 from broker.dicom.server import DicomServer, ServerSettings, Service
 from broker.dicom.service import SUCCESS, Failure, Request, Response
 from broker.errors import ConfigurationError, Unreachable
+from broker.ul.codec import encode_fragment, encode_pdu
 from broker.ul.dimse import VERIFICATION, Command, Kind, Status, encode_command
 from broker.ul.items import UserInformation
-from broker.ul.pdu import (
-    AssociateRequest,
-    ProposedContext,
-    RejectReason,
-    ReleaseRequest,
-    encode_fragment,
-    encode_pdu,
-)
+from broker.ul.pdu import AssociateRequest, ProposedContext, RejectReason, ReleaseRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -399,6 +393,30 @@ async def test_a_peer_that_does_not_read_loses_its_connection() -> None:
         await until(lambda: server.associations == 1)
         await until(lambda: not server.connections)
         writer.close()
+
+
+async def test_a_peer_that_asks_on_and_reads_nothing_is_not_read_any_more() -> None:
+    echo_rq = Command(kind=Kind.C_ECHO_RQ, message_id=2, affected_class=VERIFICATION)
+    flood = encode_fragment(1, True, True, encode_command(echo_rq)) * 1000
+    async with serving({}, idle_timeout_seconds=0.3) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        writer.write(REQUEST)
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                writer.write(flood)
+                await asyncio.wait_for(writer.drain(), 5)
+        await until(lambda: not server.connections)
+        writer.close()
+
+
+async def test_a_cancel_with_a_data_set_ends_the_association_not_the_server() -> None:
+    odd = Command(kind=Kind.C_CANCEL_RQ, responded_id=1, has_data_set=True)
+    sent = encode_fragment(1, True, True, encode_command(odd)) + encode_fragment(1, False, True, b"data")
+    async with serving({}) as server:
+        with suppress(ConnectionError):
+            await converse(server, REQUEST + sent)
+        async with calling(server) as association:
+            assert (await association.echo()).is_success
 
 
 async def test_stopping_lets_the_request_in_hand_end_and_cuts_the_rest() -> None:

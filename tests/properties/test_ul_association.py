@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.ul.association import Association
+from broker.ul.codec import encode_fragment, encode_pdu
 from broker.ul.dimse import Command, Kind, encode_command
 from broker.ul.events import Aborted, AssociationRequested, Event
 from broker.ul.items import UserInformation
 from broker.ul.negotiation import answer
-from broker.ul.pdu import AssociateRequest, ProposedContext, ReleaseRequest, encode_fragment, encode_pdu
+from broker.ul.pdu import AssociateRequest, ProposedContext, ReleaseRequest
 
 WORKLIST = "1.2.840.10008.5.1.4.31"
 IMPLICIT = "1.2.840.10008.1.2"

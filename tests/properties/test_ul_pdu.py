@@ -7,6 +7,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.ul.codec import decode_pdu, encode_pdu
 from broker.ul.dimse import Command, decode_command, encode_command
 from broker.ul.fault import ProtocolError
 from broker.ul.items import ExtendedNegotiation, RoleSelection, UserIdentity, UserInformation
@@ -22,8 +23,6 @@ from broker.ul.pdu import (
     ProposedContext,
     ReleaseReply,
     ReleaseRequest,
-    decode_pdu,
-    encode_pdu,
 )
 
 BYTE = st.integers(0, 255)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from broker.ul.association import MAX_COMMAND, Association
+from broker.ul.assembly import MAX_COMMAND
+from broker.ul.association import Association
+from broker.ul.codec import decode_pdu, encode_fragment, encode_pdu
 from broker.ul.dimse import Command, Kind, Status, encode_command, reply
 from broker.ul.events import (
     Aborted,
@@ -30,9 +32,6 @@ from broker.ul.pdu import (
     RejectReason,
     ReleaseReply,
     ReleaseRequest,
-    decode_pdu,
-    encode_fragment,
-    encode_pdu,
 )
 
 WORKLIST = "1.2.840.10008.5.1.4.31"

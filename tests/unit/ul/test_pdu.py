@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from broker.ul.codec import decode_pdu, encode_fragment, encode_pdu
 from broker.ul.fault import AbortReason, ProtocolError
 from broker.ul.items import ExtendedNegotiation, RoleSelection, UserIdentity, UserInformation, item
 from broker.ul.pdu import (
@@ -22,9 +23,6 @@ from broker.ul.pdu import (
     ReleaseReply,
     ReleaseRequest,
     abort_words,
-    decode_pdu,
-    encode_fragment,
-    encode_pdu,
     reject_words,
 )
 
