@@ -135,17 +135,23 @@ def _refuse_wide(raw: bytes) -> None:
         )
 
 
-def _declared(raw: bytes) -> list[str]:
+def _declared(raw: bytes) -> tuple[str, ...]:
     """Give the repetitions of MSH-18, read from the bytes: nothing else is known yet."""
-    header = re.split(rb"[\r\n]", raw.lstrip(b"\xef\xbb\xbf\x00\x0b \t\r\n")[:4096], maxsplit=1)[0]
-    fields = header.split(header[3:4]) if header[3:4] else []
+    header = raw[:4096].lstrip(b"\xef\xbb\xbf\x00\x0b \t\r\n").partition(b"\r")[0].partition(b"\n")[0]
+    fields = header.split(header[3:4], 18) if header[3:4] else []
     if header[:3] != b"MSH" or len(fields) < 18:
-        return []
-    component, repetition = header[4:5] or b"^", header[5:6] or b"~"
-    return [one.split(component)[0].decode("ascii", "replace").strip() for one in fields[17].split(repetition)]
+        return ()
+    return _names(fields[17], header[4:5] or b"^", header[5:6] or b"~")
 
 
-def _declared_codec(declared: Sequence[str]) -> str | None:
+@lru_cache(maxsize=512)
+def _names(field: bytes, component: bytes, repetition: bytes) -> tuple[str, ...]:
+    repetitions = field[:200].split(repetition)
+    return tuple(one.split(component)[0].decode("ascii", "replace").strip() for one in repetitions)
+
+
+@lru_cache(maxsize=512)
+def _declared_codec(declared: tuple[str, ...]) -> str | None:
     """Choose by the first set named; Japanese senders name theirs second, after an empty first (``~ISO IR87``)."""
     codecs = [find_codec(name) for name in declared if name]
     if _JAPANESE in codecs:
