@@ -9,6 +9,7 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
@@ -83,6 +84,7 @@ class App:
         self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
         self._couriers: list[Courier | Forwarder] = []
         self._listeners: dict[str, MllpServer] = {}
+        self._dicom: list[DicomServer] = []
 
     async def run(self) -> None:
         """Run until `stop`; raise WriterDied when the store's writer is dead."""
@@ -117,7 +119,7 @@ class App:
         self._rules = Rules(
             quiet=configuration.studies.quiet_period, forward_to=configuration.studies.forward_to, zone=self.zone
         )
-        self._outbox = Outbox(self._subscriptions(), self.ids)
+        self._outbox = Outbox(self._subscriptions(), self.ids, self.metrics)
         if configuration.database_file is not None:
             configuration.database_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.store = await Store.open(configuration.database, fan_out=self._outbox.fan_out, on_death=self._on_death)
@@ -129,9 +131,10 @@ class App:
         self._build_services()
         await self._adopt_spool()
         self._build_couriers()
-        self._dicom = self._build_dicom()
-        await self._dicom.start()
-        stack.push_async_callback(self._dicom.stop, 0)
+        for server in self._build_dicom():
+            await server.start()
+            self._dicom.append(server)
+            stack.push_async_callback(server.stop, 0)
         for name, listener in configuration.hl7.listeners.items():
             self._listeners[name] = self._build_listener(name, listener)
             await self._listeners[name].start()
@@ -150,7 +153,8 @@ class App:
         async with asyncio.TaskGroup() as group:
             for listener in self._listeners.values():
                 group.create_task(listener.stop(GRACE_SECONDS))
-            group.create_task(self._dicom.stop(GRACE_SECONDS))
+            for server in self._dicom:
+                group.create_task(server.stop(GRACE_SECONDS))
 
     async def _keep_running(self, name: str) -> None:
         """Run a worker for ever: one that fails starts again, with back-off."""
@@ -174,10 +178,11 @@ class App:
                 for ae, node in nodes.items()
             },
             now,
+            self.metrics,
         )
         strict = frozenset(ae for ae, node in nodes.items() if node.strict)
-        self._performed = PerformedSteps(self._outbox, self._rules, strict, now, self.ids)
-        self._studies = Studies(self._outbox, self.store.studies, self._rules, now, self.ids)
+        self._performed = PerformedSteps(self._outbox, self._rules, strict, now, self.ids, self.metrics)
+        self._studies = Studies(self._outbox, self.store.studies, self._rules, now, self.ids, self.metrics)
         self._storage = Storage(self._spool, self._studies, now, IMPLEMENTATION_UID, IMPLEMENTATION_VERSION)
         self._workers["quiet time"] = self._studies.watch_quiet_time
 
@@ -281,7 +286,8 @@ class App:
             )
         )
 
-    def _build_dicom(self) -> DicomServer:
+    def _build_dicom(self) -> list[DicomServer]:
+        """Build the DICOM port, and beside it the one with TLS where it is configured."""
         dicom = self.configuration.dicom
         find = FindWorklist(self._worklist.search, self._asker, Answers())
         performed = MppsHandler(self._performed)
@@ -296,7 +302,10 @@ class App:
             max_pdu=dicom.max_pdu,
             artim_timeout_seconds=dicom.artim_timeout.total_seconds(),
         )
-        return DicomServer(settings, services, self._accepts, self._admit)
+        all_settings = [settings]
+        if dicom.tls is not None:
+            all_settings.append(replace(settings, port=dicom.tls.port, tls=server_context(dicom.tls)))
+        return [DicomServer(one, services, self._accepts, self._admit) for one in all_settings]
 
     def _accepts(self, abstract_syntax: str, offered: tuple[str, ...], calling_ae: str) -> Choice:
         if abstract_syntax in (WORKLIST_FIND, PERFORMED_STEP):
@@ -304,6 +313,11 @@ class App:
         return self._acceptance.choose(abstract_syntax, offered, calling_ae)
 
     def _admit(self, calling: str, called: str, host: str) -> RejectReason | None:
+        reason = self._refusal(calling, host)
+        self.metrics.association(calling, "rejected" if reason else "accepted")
+        return reason
+
+    def _refusal(self, calling: str, host: str) -> RejectReason | None:
         dicom = self.configuration.dicom
         node = dicom.nodes.get(calling)
         if node is None:

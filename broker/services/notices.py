@@ -46,10 +46,18 @@ class Subscription:
         return any(fnmatchcase(event.type, pattern) or fnmatchcase(heard, pattern) for pattern in self.events)
 
 
+class AlarmCounters(Protocol):
+    """What the outbox counts."""
+
+    def alarm(self, event: str) -> None:
+        """Count one alarm by its event type."""
+
+
 class Outbox:
     """Writes notices with their cause and wakes the couriers once they are on disk; runs jobs for everybody (Writer)."""
 
-    def __init__(self, subscriptions: Sequence[Subscription], ids: Ids) -> None:
+    def __init__(self, subscriptions: Sequence[Subscription], ids: Ids, counters: AlarmCounters) -> None:
+        self._counters = counters
         self._subscriptions = tuple(subscriptions)
         self._ids = ids
         self._wakers: dict[str, asyncio.Event] = {}
@@ -61,6 +69,8 @@ class Outbox:
 
     def fan_out(self, event: Event) -> tuple[Delivery, ...]:
         """Give the outbox rows of *event*: one for each destination that wants it."""
+        if event.is_alarm:
+            self._counters.alarm(event.type)
         lane = f"order {event.order_id}" if event.order_id else f"study {event.study_uid}"
         if event.type.startswith("patient.") or lane == "study ":
             lane = f"patient {event.patient_ref}"

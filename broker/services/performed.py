@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 from broker.domain.events import Event, EventType
 from broker.domain.facts import snapshot
@@ -26,10 +27,26 @@ from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.progress import Rules, progress
 
 
+class PerformedCounters(Protocol):
+    """What MPPS counts."""
+
+    def performed(self, ae: str, message: str, status: int) -> None:
+        """Count one N-CREATE or N-SET with the status that it was answered."""
+
+
 class PerformedSteps:
     """The use cases N-CREATE and N-SET. *strict*: AE titles that are answered by the book."""
 
-    def __init__(self, writer: Writer, rules: Rules, strict: frozenset[str], clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        rules: Rules,
+        strict: frozenset[str],
+        clock: Clock,
+        ids: Ids,
+        counters: PerformedCounters,
+    ) -> None:
+        self._counters = counters
         self._writer = writer
         self._rules = rules
         self._strict = strict
@@ -49,7 +66,7 @@ class PerformedSteps:
             kept = RawDataSet(uid=performed.uid, kind="create", at=now, transfer_syntax=transfer_syntax, content=raw)
             return self._move(held, performed, kept, answer, now)
 
-        return await self._writer.run(Job(keys=_keys(request.uid), decide=decide))
+        return await self._run(Job(keys=_keys(request.uid), decide=decide), request.ae, "N-CREATE")
 
     async def set(self, request: SetRequest, raw: bytes, transfer_syntax: str) -> Answer:
         """Keep what an N-SET changes; a final status ends the steps (PS3.4 F.7.2.2)."""
@@ -63,7 +80,12 @@ class PerformedSteps:
             kept = RawDataSet(uid=request.uid, kind="set", at=now, transfer_syntax=transfer_syntax, content=raw)
             return self._move(held, answer.performed, kept, answer, now)
 
-        return await self._writer.run(Job(keys=_keys(request.uid), decide=decide))
+        return await self._run(Job(keys=_keys(request.uid), decide=decide), request.ae, "N-SET")
+
+    async def _run(self, job: Job[Answer], ae: str, message: str) -> Answer:
+        answer = await self._writer.run(job)
+        self._counters.performed(ae, message, answer.status)
+        return answer
 
     def _move(
         self, held: Held, performed: PerformedStep, raw: RawDataSet, answer: Answer, now: datetime

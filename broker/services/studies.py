@@ -38,10 +38,20 @@ class QuietReader(Protocol):
         """Tell when the next quiet time is over."""
 
 
+class ObjectCounters(Protocol):
+    """What arriving objects are counted by."""
+
+    def stored(self, ae: str, outcome: str, size: int) -> None:
+        """Count one object: stored or repeated, and its bytes."""
+
+
 class Studies:
     """The use cases of arriving objects."""
 
-    def __init__(self, writer: Writer, reader: QuietReader, rules: Rules, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, writer: Writer, reader: QuietReader, rules: Rules, clock: Clock, ids: Ids, counters: ObjectCounters
+    ) -> None:
+        self._counters = counters
         self._writer = writer
         self._reader = reader
         self._rules = rules
@@ -60,6 +70,7 @@ class Studies:
             return self._keep(held, facts, instance, bool(same), now)
 
         kept = await self._writer.run(Job(keys=_keys(facts, instance), decide=decide))
+        self._counters.stored(instance.ae, "stored" if kept.is_new else "repeated", instance.size)
         self._waker.set()
         return kept
 

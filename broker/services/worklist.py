@@ -33,6 +33,13 @@ class EntryReader(Protocol):
         """Give every step of these orders, listed or not."""
 
 
+class QueryCounters(Protocol):
+    """What the worklist counts."""
+
+    def query(self, ae: str, outcome: str, answers: int, seconds: float) -> None:
+        """Count one query: answered or failed, its answers and its time."""
+
+
 class Worklist:
     """Answers scanners. *modalities*: AE title -> the modalities it does; an AE title without any does all."""
 
@@ -42,7 +49,9 @@ class Worklist:
         modalities: Mapping[str, frozenset[str]],
         scanners: Mapping[str, ScannerRules],
         clock: Clock,
+        counters: QueryCounters,
     ) -> None:
+        self._counters = counters
         self._reader = reader
         self._modalities = modalities
         self._scanners = scanners
@@ -61,8 +70,16 @@ class Worklist:
     async def search(self, query: Query, caller: Caller) -> list[WorklistEntry]:
         """Give the entries that answer *query*, in the order of their start."""
         now = self._clock()
-        found = await self._reader.search(query.criteria())
-        return [entry for entry in found if visible(entry, caller, now) and query.matches(entry, caller)]
+        outcome = "failed"
+        matching: list[WorklistEntry] = []
+        try:
+            found = await self._reader.search(query.criteria())
+            matching = [entry for entry in found if visible(entry, caller, now) and query.matches(entry, caller)]
+            outcome = "answered"
+        finally:
+            seconds = (self._clock() - now).total_seconds()
+            self._counters.query(caller.ae, outcome, len(matching), seconds)
+        return matching
 
     async def listed(self, ae: str) -> list[tuple[WorklistEntry, Item]]:
         """Give what *ae* would be given now when it asks for its own AE title, each entry with its answer."""

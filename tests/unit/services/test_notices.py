@@ -10,6 +10,7 @@ import pytest
 
 from broker.domain.events import Event
 from broker.domain.records import Delivery
+from broker.observe.metrics import Metrics
 from broker.services.cloudevents import cloud_event, topic
 from broker.services.identifiers import Ulids
 from broker.services.notices import Outbox, Outcome, Subscription, settle
@@ -77,7 +78,7 @@ def test_an_order_notice_needs_an_accession_number() -> None:
 
 
 def test_patient_events_keep_their_order_per_patient_and_others_per_order() -> None:
-    outbox = Outbox([Subscription(destination="d", events=("*",), needs_order=False)], Ulids(lambda: NOW))
+    outbox = Outbox([Subscription(destination="d", events=("*",), needs_order=False)], Ulids(lambda: NOW), Metrics())
 
     lanes = [outbox.fan_out(event(type, patient_ref="p"))[0].lane for type in ("patient.updated", "order.updated")]
 
@@ -87,7 +88,7 @@ def test_patient_events_keep_their_order_per_patient_and_others_per_order() -> N
 def test_every_notice_has_a_control_id_of_its_own() -> None:
     subscriptions = [Subscription(destination=name, events=("*",), needs_order=False) for name in "ab"]
 
-    rows = Outbox(subscriptions, Ulids(lambda: NOW)).fan_out(event())
+    rows = Outbox(subscriptions, Ulids(lambda: NOW), Metrics()).fan_out(event())
 
     assert len({row.control_id for row in rows}) == 2
     assert all(len(row.control_id) <= 20 for row in rows)
