@@ -26,6 +26,8 @@ def _patient_keys(patient: Patient) -> Iterator[NamedKey]:
 
 def _alias_rows(patient: Patient) -> list[tuple[str, str, str, int]]:
     """List the other identifiers of the patient, each once: those of old, and those that are true elsewhere."""
+    if not patient.former and "OtherPatientIDsSequence" not in patient.attributes:
+        return []
     others = identities(patient)[1:]
     former = {(one.patient_id, one.issuer) for one in patient.former}
     now = (patient.patient_id, patient.issuer)
@@ -137,7 +139,7 @@ PATIENT = Kind(
     projections=(
         Projection(
             table=t.patient_aliases,
-            owner=(t.patient_aliases.c.patient_ref,),
+            owner="patient_ref",
             rows=lambda patient, version: _alias_rows(patient),
         ),
     ),
@@ -172,12 +174,13 @@ ORDER = Kind(
     projections=(
         Projection(
             table=t.order_numbers,
-            owner=(t.order_numbers.c.order_id,),
             rows=lambda order, version: [(*number, order.id) for number in order.numbers],
-            is_kept=True,
         ),
-        links(t.order_studies, "order_id", lambda order: [(uid, order.id) for uid in _study_uids(order)]),
-        Projection(table=t.steps, owner=(t.steps.c.order_id,), rows=_step_rows),
+        Projection(
+            table=t.order_studies,
+            rows=lambda order, version: [(uid, order.id) for uid in _study_uids(order)],
+        ),
+        Projection(table=t.steps, owner="order_id", rows=_step_rows),
         links(t.step_stations, "order_id", _station_rows),
     ),
 )

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 T = TypeVar("T")
 
 
-def dump(row: Any) -> str:
-    """Write *row*, a dataclass of the domain, as JSON. Raises ValueError on what JSON or UTF-8 cannot hold."""
-    return _adapter(type(row)).dump_json(row).decode()
+def dump(row: Any, without: frozenset[str] = frozenset()) -> str:
+    """Write *row*, a dataclass of the domain, as JSON; its attributes *without* are left out.
+
+    Raises ValueError on what JSON or UTF-8 cannot hold.
+    """
+    return _adapter(type(row)).dump_json(row, exclude=set(without) or None).decode()
 
 
-def load(kind: type[T], document: str) -> T:
-    """Read a value of *kind* from its JSON document."""
-    found: T = _adapter(kind).validate_json(document)
+def load(kind: type[T], document: str, others: Mapping[str, Any]) -> T:
+    """Read a value of *kind* from its JSON document and the attributes that were left out of it."""
+    if others:
+        found: T = _adapter(kind).validate_python({**from_json(document), **others})
+    else:
+        found = _adapter(kind).validate_json(document)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, literal_column, select
+from sqlalchemy import literal_column, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from broker.domain.events import Event
@@ -19,6 +19,6 @@ class EventReader:
 
     async def alarms(self, limit: int) -> list[Event]:
         """Give the newest events that are alarms, the newest first."""
-        is_alarm: ColumnElement[bool] = literal_column("events.is_alarm = 1", Boolean)
+        is_alarm: ColumnElement[bool] = literal_column("events.is_alarm = 1")
         query = select(t.events.c.document).where(is_alarm).order_by(t.events.c.id.desc()).limit(limit)
         return await self._readers.values(EVENT, query)

@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.store.connection import Connection
 from broker.store.held import HeldRows
-from broker.store.kinds import Identity
+from broker.store.kinds import Kind, Projection
 from broker.store.statements import KindStatements
 
 
@@ -26,26 +26,30 @@ class Versions:
 def flush(held: HeldRows, connection: Connection, version: int) -> bool:
     """Write all changes of *held*; say whether there were any."""
     is_changed = False
-    for statements, changed in held.changes():
-        _write(statements, changed, connection, version)
+    for statements, saved, deleted in held.changes():
+        _write(statements, saved, deleted, connection, version)
         is_changed = True
     return is_changed
 
 
 def _write(
-    statements: KindStatements[Any], changed: list[tuple[Identity, Any]], connection: Connection, version: int
+    statements: KindStatements[Any], saved: list[Any], deleted: list[Any], connection: Connection, version: int
 ) -> None:
     kind = statements.kind
-    gone = [identity for identity, row in changed if row is None]
-    rows = [row for identity, row in changed if row is not None]
-    if gone:
-        connection.write(statements.delete, gone)
-    if rows:
-        connection.write(statements.save, [kind.row(row, version) for row in rows])
+    if deleted:
+        connection.write(statements.delete, [kind.identity(row) for row in deleted])
+    if saved:
+        connection.write(statements.save, [kind.row(row, version) for row in saved])
     for projection in statements.projections:
-        cleared = gone if projection.projection.is_kept else [identity for identity, row in changed]
+        cleared = _cleared(kind, projection.projection, saved, deleted)
         if cleared:
             connection.write(projection.clear, cleared)
-        added = [made for row in rows for made in projection.projection.rows(row, version)]
+        added = [made for row in saved for made in projection.projection.rows(row, version)]
         if added:
             connection.write(projection.add, added)
+
+
+def _cleared(kind: Kind[Any], projection: Projection[Any], saved: list[Any], deleted: list[Any]) -> list[Any]:
+    if projection.owner:
+        return [kind.identity(row) for row in (*deleted, *saved)]
+    return [made for row in deleted for made in projection.rows(row, 0)]

@@ -10,7 +10,7 @@ from sqlalchemy import Dialect
 
 from broker.ports import Key
 from broker.store.connection import Connection
-from broker.store.kinds import Identity, NamedKey
+from broker.store.kinds import Identity, Kind, NamedKey
 from broker.store.recordkinds import KINDS
 from broker.store.statements import KindStatements, Lookup
 
@@ -44,15 +44,19 @@ class HeldRows:
         self._rows: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
         self._index: dict[tuple[type[Any], NamedKey], dict[Identity, None]] = {}
         self._asked: set[tuple[type[Any], NamedKey]] = set()
-        self._changed: dict[type[Any], dict[Identity, None]] = defaultdict(dict)
+        self._saved: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
+        self._deleted: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
 
     def find(self, kind: type[T], *key: str) -> tuple[T, ...]:
         """Find all rows of *kind* under *key*, as the jobs before have left them."""
         if (kind, key) not in self._asked:
             self.prefetch([(kind, key)])
-        of = self._statements.of(kind).kind
+        identities = self._index.get((kind, key))
+        if not identities:
+            return ()
+        of: Kind[T] = KINDS[kind]
         rows = self._rows[kind]
-        known = [rows[identity] for identity in self._index.get((kind, key), ())]
+        known = [rows[identity] for identity in identities]
         if of.finders[key[0]].is_owned:
             return tuple(row for row in known if row is not None)[:1]
         found = tuple(row for row in known if row is not None and key in of.keys(row))
@@ -85,23 +89,24 @@ class HeldRows:
         if rows.get(identity) == row:
             return
         rows[identity] = row
-        self._changed[kind][identity] = None
+        self._saved[kind][identity] = row
+        self._deleted[kind].pop(identity, None)
         for key in of.keys(row):
             self._index.setdefault((kind, key), {})[identity] = None
 
     def delete(self, row: Any) -> None:
-        """Take away what has the identity of *row*."""
+        """Take *row* away."""
         identity = KINDS[type(row)].identity(row)
         self._rows[type(row)][identity] = None
-        self._changed[type(row)][identity] = None
+        self._saved[type(row)].pop(identity, None)
+        self._deleted[type(row)][identity] = row
 
-    def changes(self) -> Iterator[tuple[KindStatements[Any], list[tuple[Identity, Any]]]]:
-        """Give what has changed, by kind in the order of writing: identities with their rows, None for deleted."""
+    def changes(self) -> Iterator[tuple[KindStatements[Any], list[Any], list[Any]]]:
+        """Give what has changed, by kind in the order of writing: the rows that are saved, and those that are deleted."""
         for kind in KINDS:
-            changed = self._changed.get(kind)
-            if changed:
-                rows = self._rows[kind]
-                yield self._statements.of(kind), [(identity, rows[identity]) for identity in changed]
+            saved, deleted = self._saved.get(kind), self._deleted.get(kind)
+            if saved or deleted:
+                yield self._statements.of(kind), list((saved or {}).values()), list((deleted or {}).values())
 
     def _fetch(self, kind: type[Any], lookup: Lookup[Any], keys: list[NamedKey]) -> list[NamedKey]:
         """Fetch what is under *keys* into the map; give the keys under which there is nothing."""
@@ -109,14 +114,13 @@ class HeldRows:
         name = keys[0][0]
         in_key, in_identity = len(keys[0]) - 1, len(of.identity_columns)
         rows = self._rows[kind]
-        found: dict[NamedKey, dict[Identity, None]] = {key: {} for key in keys}
+        found: dict[NamedKey, list[Identity]] = defaultdict(list)
         for text, parameters in lookup.queries(keys):
             for row in self._connection.fetch(text, parameters):
                 identity = row[in_key : in_key + in_identity]
-                found[(name, *row[:in_key])][identity] = None
+                found[(name, *row[:in_key])].append(identity)
                 if identity not in rows:
                     rows[identity] = of.value(*row[in_key + in_identity :])
         for key, identities in found.items():
-            saved = self._index.get((kind, key), {})
-            self._index[kind, key] = dict.fromkeys(sorted(identities)) | saved
-        return [key for key, identities in found.items() if not identities]
+            self._index[kind, key] = dict.fromkeys(sorted(identities)) | self._index.get((kind, key), {})
+        return [key for key in keys if key not in found]

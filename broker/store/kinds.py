@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Column, FromClause, Table
@@ -42,15 +42,14 @@ class Finder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection(Generic[T]):
-    """Rows made from a value for searching: replaced whenever it is saved. *owner* are the columns that name the value.
+    """Rows made from a value for searching. With an *owner*, the column that names the value, they are replaced at each save.
 
-    *is_kept*: rows are added, never taken away, and a row that another value has stays its own.
+    Without one they are added and stay as long as the value does, and a row that another value has stays the other's.
     """
 
     table: Table
-    owner: tuple[Column[str], ...]
     rows: Callable[[T, int], Iterable[tuple[Any, ...]]]
-    is_kept: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +72,12 @@ class Kind(Generic[T]):
 
     def row(self, value: T, version: int) -> tuple[Any, ...]:
         """Give the row of the kind's own table, in the table's order."""
-        blobs = tuple(getattr(value, name) for name in self.blobs)
-        bare: Any = replace(value, **dict.fromkeys(self.blobs, b"")) if self.blobs else value  # type: ignore[type-var]
-        return (*self.identity(value), *self.columns(value, version), *blobs, dump(bare))
+        blobs = (getattr(value, name) for name in self.blobs)
+        return (*self.identity(value), *self.columns(value, version), *blobs, dump(value, frozenset(self.blobs)))
 
     def value(self, document: str, *blobs: bytes) -> T:
         """Make the value again from its document and blobs."""
-        bare = load(self.type, document)
-        if not self.blobs:
-            return bare
-        contents = {name: bytes(blob) for name, blob in zip(self.blobs, blobs, strict=True)}
-        whole: T = replace(bare, **contents)  # type: ignore[type-var]
-        return whole
+        return load(self.type, document, dict(zip(self.blobs, blobs, strict=True)))
 
     @property
     def identity_columns(self) -> tuple[Column[Any], ...]:
@@ -98,8 +91,8 @@ class Kind(Generic[T]):
 
 
 def links(table: Table, owner: str, rows: Callable[[T], Iterable[tuple[str, ...]]]) -> Projection[T]:
-    """Make the projection of a table of links, which the column *owner* says belong to the value."""
-    return Projection(table=table, owner=(table.c[owner],), rows=lambda value, version: rows(value))
+    """Make the projection of a table of links; they are replaced at each save of what the column *owner* names."""
+    return Projection(table=table, owner=owner, rows=lambda value, version: rows(value))
 
 
 def by(column: Column[str]) -> Finder:

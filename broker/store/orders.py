@@ -138,12 +138,9 @@ def _events_of(order: Order, studies: list[Study]) -> Select[Any]:
     c = t.events.c
     own = select(c.id).where(t.present(c.order_id), c.order_id == order.id)
     of_studies = select(c.id).where(
-        t.present(c.study_uid), c.study_uid.in_([study.uid for study in studies]), c.order_id == ""
+        t.NO_ORDER, t.present(c.study_uid), c.study_uid.in_([study.uid for study in studies])
     )
     of_patient = select(c.id).where(
-        t.present(c.patient_ref),
-        c.patient_ref == order.patient_ref,
-        aside(c.order_id) == "",
-        aside(c.study_uid) == "",
+        t.NO_ORDER, t.present(c.patient_ref), c.patient_ref == order.patient_ref, c.study_uid == ""
     )
     return _contents(EVENT).where(c.id.in_(union(own, of_studies, of_patient))).order_by(c.at, c.id)

@@ -11,7 +11,7 @@ from broker.domain.records import Delivery, StoredMessage, Tombstone
 from broker.store import tables as t
 from broker.store.bookkinds import INSTANCE, ORDER, PATIENT, PERFORMED, RAW_DATA_SET, STUDY
 from broker.store.codec import moment
-from broker.store.kinds import Finder, Kind, NamedKey, by, links
+from broker.store.kinds import Finder, Kind, NamedKey, Projection, by
 
 UNFINISHED = ("available", "executing", "retryable")
 DONE = ("delivered", "cancelled")
@@ -80,10 +80,9 @@ MESSAGE = Kind(
     },
     columns=_message_columns,
     projections=(
-        links(
-            t.message_orders,
-            "message_id",
-            lambda message: [(order_id, message.id) for order_id in dict.fromkeys(message.order_ids)],
+        Projection(
+            table=t.message_orders,
+            rows=lambda message, version: [(order_id, message.id) for order_id in message.order_ids],
         ),
     ),
     blobs=("raw", "answer"),
@@ -118,7 +117,7 @@ DELIVERY = Kind(
         "object": Finder(
             columns=(t.deliveries.c.study_uid,),
             source=t.deliveries,
-            fixed=t.IS_OPEN & (t.deliveries.c.sop_uid != "") & (t.deliveries.c.state != "dead"),
+            fixed=t.IS_OPEN & t.present(t.deliveries.c.sop_uid) & (t.deliveries.c.state != "dead"),
         ),
     },
     columns=_delivery_columns,

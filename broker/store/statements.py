@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Dialect, Insert, Select, Table, and_, bindparam, delete, insert, select, tuple_
+from sqlalchemy import CTE, Dialect, Insert, Select, Table, Text, bindparam, column, delete, insert, select, values
 
 from broker.store.connection import Row, compiled
 from broker.store.dialects import insert_new, upsert
@@ -39,27 +39,25 @@ class Lookup(Generic[T]):
 
     def _build(self, asked: Asked) -> Select[Any]:
         finder, kind = self._finder, self._kind
-        values: Any = list(zip(*(asked[name] for name in self._names[1:]), strict=True))
-        if len(finder.columns) == 1:
-            condition = finder.columns[0].in_([value for (value,) in values])
-        else:
-            condition = tuple_(*finder.columns).in_(values)
         columns: list[Any] = [*finder.columns, *kind.identity_columns, *kind.content_columns]
-        return (
-            select(*columns)
-            .select_from(finder.source)
-            .where(condition if finder.fixed is None else and_(finder.fixed, condition))
-        )
+        query = select(*columns).select_from(finder.source)
+        if finder.fixed is not None:
+            query = query.where(finder.fixed)
+        if len(finder.columns) == 1:
+            return query.where(finder.columns[0].in_(asked[self._names[1]]))
+        keys = _keys_table(self._names[1:], asked)
+        return query.where(*(column == keys.c[column.name] for column in finder.columns))
 
 
 class ProjectionStatements(Generic[T]):
-    """Takes away and adds the rows of one projection."""
+    """Takes away and adds the rows of one projection: by their owner, or one by one."""
 
     def __init__(self, dialect: Dialect, kind: Kind[T], projection: Projection[T]) -> None:
         self.projection = projection
-        is_owner = [column == bindparam(column.name) for column in projection.owner]
-        self.clear = compiled(dialect, delete(projection.table).where(*is_owner)).text
-        new = insert_new(dialect, projection.table) if projection.is_kept else insert(projection.table)
+        columns = [projection.table.c[projection.owner]] if projection.owner else projection.table.columns
+        conditions = [column == bindparam(column.name) for column in columns]
+        self.clear = compiled(dialect, delete(projection.table).where(*conditions)).text
+        new = insert(projection.table) if projection.owner else insert_new(dialect, projection.table)
         self.add = _insert_text(dialect, new, projection.table)
 
 
@@ -91,6 +89,12 @@ class KindStatements(Generic[T]):
     def projections(self) -> tuple[ProjectionStatements[T], ...]:
         """Those of the kind's projections, in order."""
         return tuple(ProjectionStatements(self._dialect, self.kind, one) for one in self.kind.projections)
+
+
+def _keys_table(names: Sequence[str], asked: Asked) -> CTE:
+    """Put keys of several columns in a table that is joined: SQLite finds no index for a list of tuples."""
+    rows = list(zip(*(asked[name] for name in names), strict=True))
+    return values(*(column(name, Text) for name in names), name="keys").data(rows).cte("keys")
 
 
 def _insert_text(dialect: Dialect, statement: Insert, table: Table) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, func, literal_column, select
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from broker.domain.records import RawDataSet
@@ -14,7 +14,7 @@ from broker.store.bookkinds import INSTANCE, RAW_DATA_SET, STUDY
 from broker.store.codec import moment, read_moment
 from broker.store.readers import Readers, page
 
-_WAITS: ColumnElement[bool] = literal_column("studies.is_complete = 0 AND studies.quiet_at <> ''", Boolean)
+_WAITS: ColumnElement[bool] = literal_column("studies.is_complete = 0 AND studies.quiet_at <> ''")
 
 
 class StudyReader:

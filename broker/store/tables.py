@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Index,
     Integer,
@@ -92,7 +91,6 @@ orders = Table(
 _index("orders_accession", orders.c.accession, where="accession <> ''")
 _index("orders_patient", orders.c.patient_ref)
 _index("orders_status", orders.c.status, orders.c.id)
-_index("orders_modality", orders.c.modality, orders.c.id)
 _index("orders_start", orders.c.start)
 
 order_numbers = Table(
@@ -105,10 +103,8 @@ order_numbers = Table(
     _text("order_id"),
     sqlite_with_rowid=False,
 )
-_index("order_numbers_order", order_numbers.c.order_id)
 
 order_studies = _links("order_studies", "study_uid", "order_id")
-_index("order_studies_order", order_studies.c.order_id)
 
 steps = Table(
     "steps",
@@ -123,6 +119,7 @@ steps = Table(
     _text("start"),
     _number("is_listed"),
     Column("order_version", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 _index("steps_step", steps.c.step_id)
 _index("steps_procedure", steps.c.procedure_id, where="is_listed = 1")
@@ -210,7 +207,6 @@ _index("messages_type", messages.c.type, messages.c.id)
 _index("messages_state", messages.c.state, messages.c.id, where="state <> 'accepted'")
 
 message_orders = _links("message_orders", "order_id", "message_id")
-_index("message_orders_message", message_orders.c.message_id)
 
 tombstones = Table(
     "tombstones",
@@ -237,8 +233,8 @@ events = Table(
     _text("document"),
 )
 _index("events_order", events.c.order_id, where="order_id <> ''")
-_index("events_patient", events.c.patient_ref, where="patient_ref <> ''")
-_index("events_study", events.c.study_uid, where="study_uid <> ''")
+_index("events_patient", events.c.patient_ref, where="order_id = '' AND patient_ref <> ''")
+_index("events_study", events.c.study_uid, where="order_id = '' AND study_uid <> ''")
 _index("events_alarm", events.c.id, where="is_alarm = 1")
 
 deliveries = Table(
@@ -259,9 +255,15 @@ deliveries = Table(
 )
 """*is_open* is 0 for what is delivered or cancelled."""
 _index("deliveries_lane", deliveries.c.destination, deliveries.c.lane, deliveries.c.id, where="is_open = 1")
-_index("deliveries_queue", deliveries.c.destination, deliveries.c.id, where="is_open = 1")
-_index("deliveries_due", deliveries.c.destination, deliveries.c.not_before, deliveries.c.state, where="is_open = 1")
-_index("deliveries_study", deliveries.c.study_uid, where="is_open = 1")
+_index(
+    "deliveries_queue",
+    deliveries.c.destination,
+    deliveries.c.id,
+    deliveries.c.not_before,
+    deliveries.c.state,
+    where="is_open = 1",
+)
+_index("deliveries_object", deliveries.c.study_uid, where="is_open = 1 AND sop_uid <> ''")
 _index("deliveries_order", deliveries.c.order_id, where="order_id <> ''")
 
 
@@ -273,11 +275,14 @@ probe = Table("probe", metadata, _key("name"), _text("at"))
 """One row, written to find out whether the store can be written again."""
 
 
-IS_OPEN: ColumnElement[bool] = literal_column("deliveries.is_open = 1", Boolean)
-IS_LISTED: ColumnElement[bool] = literal_column("steps.is_listed = 1", Boolean)
+IS_OPEN: ColumnElement[bool] = literal_column("deliveries.is_open = 1")
+IS_LISTED: ColumnElement[bool] = literal_column("steps.is_listed = 1")
 """The conditions of partial indexes in their own words: a planner takes such an index for no others."""
+
+
+NO_ORDER: ColumnElement[bool] = literal_column("events.order_id = ''")
 
 
 def present(column: Column[str]) -> ColumnElement[bool]:
     """Say that *column* is not empty, in the words of the partial index on it."""
-    return literal_column(f"{column.table.name}.{column.name} <> ''", Boolean)
+    return literal_column(f"{column.table.name}.{column.name} <> ''")
