@@ -59,10 +59,14 @@ class Identifier:
 
 
 class Encoded(NamedTuple):
-    """An answer as it goes on the wire; *is_whole* is false when some of its text had to be transliterated."""
+    """An answer as it goes on the wire.
+
+    *is_whole* is false when some of its text had to be transliterated; *faults* are keys whose value DICOM cannot hold.
+    """
 
     raw: bytes
     is_whole: bool
+    faults: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,9 @@ def _encode(entry: WorklistEntry, form: Form) -> Encoded:
     item = answer_item(entry, form.identifier.query, form.caller)
     text = "\n".join(_texts(item))
     charset = choose_charset(text, form.forced, form.identifier.charset)
-    return Encoded(write_item(item, form.transfer_syntax, charset), charset.fits(text))
+    faults: list[str] = []
+    raw = write_item(item, form.transfer_syntax, charset, faults)
+    return Encoded(raw, charset.fits(text), tuple(faults))
 
 
 def _shape(item: Item) -> list[Any]:

@@ -29,7 +29,7 @@ MAX_DEPTH = 32
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _OPEN = 0xFFFFFFFF
 _CHARACTER_SET = 0x00080005
-_KNOWN_TAGS = dictionary.BY_TAG
+_KNOWN_TAGS, _KNOWN_KEYS = dictionary.BY_TAG, dictionary.BY_KEY
 
 
 def read_item(raw: bytes, transfer_syntax: str) -> dict[str, Any]:
@@ -44,15 +44,18 @@ def read_item(raw: bytes, transfer_syntax: str) -> dict[str, Any]:
     return item
 
 
-def write_item(item: Item, transfer_syntax: str, charset: CharacterSet = DEFAULT) -> bytes:
+def write_item(
+    item: Item, transfer_syntax: str, charset: CharacterSet = DEFAULT, faults: list[str] | None = None
+) -> bytes:
     """Write *item* with *charset* as its (0008,0005); text that does not fit is transliterated.
 
-    Raise BrokerError D023 for a key or a value that cannot be written, D022 for a transfer syntax with pixels.
+    Raise BrokerError D023 for a key or a value that cannot be written, D022 for a transfer syntax with pixels. With a
+    list of *faults* the key goes in there instead, and its element stays empty or away.
     """
     if transfer_syntax not in TRANSFER_SYNTAXES:
         raise BrokerError(f"no data set is written in transfer syntax {transfer_syntax}", code="D022")
     order = ">" if transfer_syntax == BIG_ENDIAN else "<"
-    writer = _Writer(order, charset, is_explicit=transfer_syntax != IMPLICIT)
+    writer = _Writer(order, charset, faults, is_explicit=transfer_syntax != IMPLICIT)
     raw = writer.elements(item, charset.terms)
     return _deflate(raw) if transfer_syntax == DEFLATED else raw
 
@@ -171,41 +174,50 @@ class _Reader:
 class _Writer:
     """Writes elements of one byte order, in implicit or explicit VR, with lengths that are defined."""
 
-    __slots__ = ("_charset", "_is_explicit", "_order", "_pack")
+    __slots__ = ("_charset", "_faults", "_is_explicit", "_order", "_pack")
 
-    def __init__(self, order: str, charset: CharacterSet, *, is_explicit: bool) -> None:
+    def __init__(self, order: str, charset: CharacterSet, faults: list[str] | None, *, is_explicit: bool) -> None:
         self._order = order
         self._charset = charset
+        self._faults = faults
         self._is_explicit = is_explicit
         self._pack = struct.Struct(order + "HHI").pack
 
     def elements(self, item: Item, terms: tuple[str, ...] = ()) -> bytes:
         """Write the elements of *item*, sorted by tag, with *terms* as its character set: items inherit it."""
-        known = dictionary.BY_KEY
-        found = [
-            (known.get(key) or _attribute(key), value) for key, value in item.items() if key != "SpecificCharacterSet"
-        ]
+        found: list[tuple[Attribute, Any]] = []
+        for key, value in item.items():
+            attribute = _KNOWN_KEYS.get(key) or dictionary.find_by_key(key)
+            if attribute is None:
+                self._fault(key, "is no attribute of DICOM")
+            elif attribute.tag != _CHARACTER_SET:
+                found.append((attribute, value))
         if terms:
-            found.append((dictionary.BY_TAG[_CHARACTER_SET], list(terms)))
+            found.append((_KNOWN_TAGS[_CHARACTER_SET], list(terms)))
         found.sort(key=lambda one: one[0].tag)
         return b"".join(self._element(attribute, value) for attribute, value in found)
 
     def _element(self, attribute: Attribute, value: Any) -> bytes:
+        tag = attribute.tag
         vr = attribute.vr if attribute.vr != "UN" else _vr_of(value)
+        is_short = self._is_explicit and vr not in dictionary.LONG
         try:
             raw = self._value(vr, value)
+            if is_short and len(raw) > 0xFFFF:
+                raise ValueError("too long")
         except (ValueError, TypeError, AttributeError, struct.error) as error:
-            raise _unwritable(attribute.key, f"has a value that {vr} cannot hold") from error
-        tag, length = attribute.tag, len(raw)
+            self._fault(attribute.key, f"has a value that {vr} cannot hold", error)
+            raw = b""
         if not self._is_explicit:
-            return self._pack(tag >> 16, tag & 0xFFFF, length) + raw
-        if vr in dictionary.LONG:
-            head = struct.pack(self._order + "HH2sHI", tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)
-        elif length <= 0xFFFF:
-            head = struct.pack(self._order + "HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), length)
-        else:
-            raise _unwritable(attribute.key, f"is longer than {vr} can be in explicit VR")
-        return head + raw
+            return self._pack(tag >> 16, tag & 0xFFFF, len(raw)) + raw
+        if is_short:
+            return struct.pack(self._order + "HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), len(raw)) + raw
+        return struct.pack(self._order + "HH2sHI", tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(raw)) + raw
+
+    def _fault(self, key: str, what: str, cause: Exception | None = None) -> None:
+        if self._faults is None:
+            raise BrokerError(f"{key} {what}", code="D023") from cause
+        self._faults.append(key)
 
     def _value(self, vr: str, value: Any) -> bytes:
         if not value and value != 0:
@@ -228,13 +240,6 @@ class _Writer:
     def _item(self, item: Item) -> bytes:
         raw = self.elements(item)
         return self._pack(_ITEM >> 16, _ITEM & 0xFFFF, len(raw)) + raw
-
-
-def _attribute(key: str) -> Attribute:
-    attribute = dictionary.find_by_key(key)
-    if attribute is None:
-        raise _unwritable(key, "is no attribute of DICOM")
-    return attribute
 
 
 def _texts(value: Any) -> list[str]:
@@ -269,7 +274,3 @@ def _deflate(raw: bytes) -> bytes:
 
 def _broken(at: int, what: str) -> BrokerError:
     return BrokerError(f"the data set is broken at byte {at}: {what}", code="D021")
-
-
-def _unwritable(key: str, what: str) -> BrokerError:
-    return BrokerError(f"{key} {what}", code="D023")

@@ -66,6 +66,8 @@ class FindWorklist:
         for number, entry in enumerate(entries[:limit], 1):
             answer = self._answers.encode(entry, form)
             transliterated += not answer.is_whole
+            if answer.faults:
+                log.error("worklist.value_left_out", order_id=entry.order_id, part=", ".join(answer.faults))
             yield _warned(answer.raw) if identifier.query.ignored else answer.raw
             if number % _BREATH == 0:
                 await asyncio.sleep(0)

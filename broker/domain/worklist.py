@@ -58,7 +58,7 @@ class WorklistEntry:
 class Caller:
     """Who asks: the calling AE title with its node's settings, and the modalities of every AE title that has some.
 
-    An AE title that is not in *modalities* counts as every modality.
+    An AE title without any in *modalities* counts as every modality.
     """
 
     ae: str
@@ -68,7 +68,8 @@ class Caller:
 
     def fits(self, ae: str, modality: str) -> bool:
         """Say whether the scanner *ae* may do steps of *modality*."""
-        return ae not in self.modalities or modality in self.modalities[ae]
+        own = self.modalities.get(ae)
+        return not own or modality in own
 
 
 def visible(entry: WorklistEntry, caller: Caller, now: datetime) -> bool:

@@ -179,13 +179,21 @@ def test_a_small_data_set_that_inflates_without_end_is_refused() -> None:
         ({"(zzzz,0000)": ""}, "no attribute"),
         ({"PregnancyStatus": "many"}, "US cannot hold"),
         ({"PregnancyStatus": "70000"}, "US cannot hold"),
-        ({"PatientComments": "x" * 70_000}, "longer than LT"),
+        ({"PatientComments": "x" * 70_000}, "LT cannot hold"),
         ({"ReferencedStudySequence": "1.2"}, "SQ cannot hold"),
     ],
 )
 def test_what_cannot_be_written_is_named(item: dict[str, Any], says: str) -> None:
     with pytest.raises(BrokerError, match=says):
         write_item(item, EXPLICIT)
+
+
+def test_what_cannot_be_written_may_be_left_out_and_named() -> None:
+    faults: list[str] = []
+    item = {"NoSuchThing": "x", "PregnancyStatus": "many", "PatientID": "1", "ReferencedStudySequence": [{"Nor": "2"}]}
+    read = read_item(write_item(item, EXPLICIT, faults=faults), EXPLICIT)
+    assert read == {"PregnancyStatus": "", "PatientID": "1", "ReferencedStudySequence": [{}]}
+    assert sorted(faults) == ["NoSuchThing", "Nor", "PregnancyStatus"]
 
 
 @pytest.mark.parametrize("act", [lambda: read_item(b"", "1.2.840.10008.1.2.4.50"), lambda: write_item({}, "1.2.3")])

@@ -178,6 +178,12 @@ def test_two_character_sets_never_share_an_answer() -> None:
     assert sets == ["ISO_IR 192", "ISO_IR 100", "ISO_IR 192"]
 
 
+def test_a_value_that_dicom_cannot_hold_is_left_out_and_the_list_still_comes() -> None:
+    odd = replace(entry(1), item={**entry(1).item, "PregnancyStatus": "perhaps"})
+    items = Department(odd, entry(2)).items(request({"PatientID": "", "PregnancyStatus": ""}))
+    assert items == [{"PatientID": "1", "PregnancyStatus": ""}, {"PatientID": "2", "PregnancyStatus": ""}]
+
+
 def test_a_key_that_is_not_compared_is_answered_with_a_warning() -> None:
     (answer,) = Department(entry()).ask(request({"PatientName": "", "Modality": "MR"}))
     assert isinstance(answer, Response)
