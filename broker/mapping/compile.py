@@ -203,9 +203,9 @@ def _cleaned(fetch: Fetch, clean: Callable[[str], str]) -> Fetch:
 
 def _warn_of_collisions(rule: Rule, target: Target, scope: Scope) -> None:
     for step in rule.clean:
-        if step.name in ("first", "last") and target.is_identifier:
+        if step.name in ("first", "last") and target.is_identifier and rule.note is None:
             message = f"'{step.name}: {step.value}' may make two different values of {target.name} equal"
-            scope.report.warning("M061", step.place, message, "take a shorter source if there is one")
+            scope.report.warning("M061", step.place, message, "take a shorter source, or say in a note why it is safe")
 
 
 def _looked_up(fetch: Fetch, rule: Rule, target: Target, scope: Scope) -> Fetch:

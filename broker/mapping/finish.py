@@ -77,7 +77,7 @@ def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inn
         if policy == "reject":
             hint = f"send a value that fits {target.name}"
             raise Refusal(f"{unfit.message} (from {origin.text})", hint=hint, hl7_code="102", origin=origin)
-        mended = unfit.mended if policy == "cut" else ""
+        mended = unfit.mended if policy == "cut" or (policy == "skip" and target.vr == "TM") else ""
         what = f"sent as '{mended}'" if mended else "passed over" if policy == "skip" else "sent empty"
         context.remark(target.name, "invalid", f"{unfit.message} (from {origin.text}), {what}", rule.key)
         if mended:

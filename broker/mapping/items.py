@@ -127,7 +127,7 @@ def _turns(each: Each, scope: Scope) -> Callable[[Context], Iterator[None]]:
 def _on_missing(rule: Rule, path: str, profile: Profile) -> str:
     if rule.required or rule.on_missing:
         return "reject" if rule.required else rule.on_missing
-    if rule.required is None and profile.is_refused_when_missing(path):
+    if rule.required is None and path in profile.indispensable:
         return "reject"
     return "empty" if path in profile.types else "skip"
 

@@ -24,6 +24,10 @@ from broker.mapping.syntax import Each, Rule, SegmentRule
 from broker.mapping.terms import Scope
 
 
+NOT_HERE = frozenset({"as", "on_invalid", "item", "each", "uid_from"})
+"""Settings of rules that mean nothing where HL7 is written."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """One compiled field; *name_first* says where a person name begins in the target's components, None: it is text."""
@@ -113,6 +117,8 @@ def _compile_field(segment: str, place: FieldPlace, rule: Rule, scope: Scope) ->
     typed = types.find_typed(segment, *place, scope.declared, scope.version)
     if typed is None and types.is_segment(segment):
         scope.report.error("M042", rule.key, f"{segment} has no field {name.partition('-')[2]}")
+    for setting in sorted(rule.given & NOT_HERE):
+        scope.report.error("M012", rule.place, f"'{setting}' has no place in segments", "texts are written as they are")
     target = Target(name=name, vr="", is_required=bool(rule.required))
     is_name = typed is not None and typed.kind == "name" and len(_person_names(rule, scope)) > 0
     return Field(
@@ -158,10 +164,15 @@ def _values(segment: Segment, context: Context, rejections: list[Rejection]) -> 
         elif field.name_first is None:
             values[field.place] = str(value)
         else:
-            number = field.place[0]
-            parts = name_parts(str(value), field.name_first)
-            values |= {(number, component, 0): part for component, part in enumerate(parts, 1) if part}
+            values |= _name_values(field.place, name_parts(str(value), field.name_first))
     return values
+
+
+def _name_values(place: FieldPlace, parts: list[str]) -> dict[FieldPlace, str]:
+    """Spread a name over components, or over the subcomponents of one component."""
+    number, component, _ = place
+    places = [(number, component, n) if component else (number, n, 0) for n in range(1, len(parts) + 1)]
+    return {where: part for where, part in zip(places, parts, strict=True) if part}
 
 
 def _missing(field: Field) -> Refusal:

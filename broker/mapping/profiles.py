@@ -12,19 +12,17 @@ STEP = "ScheduledProcedureStepSequence"
 class Profile:
     """A target. Attributes by path (``Sequence.Attribute``): *types* 1 or 2, *identifiers* that may refuse an order.
 
+    *indispensable*: identifiers without which there is no entry.
     *kept* is what orders other than new and changed ones are read for; *detail* of it only where *detail_segments* are.
     """
 
     title: str
     types: Mapping[str, str]
     identifiers: frozenset[str]
+    indispensable: frozenset[str]
     kept: frozenset[str]
     detail: frozenset[str]
     detail_segments: frozenset[str]
-
-    def is_refused_when_missing(self, path: str) -> bool:
-        """Say whether an order without a value at *path* is refused by default."""
-        return path in self.identifiers and self.types.get(path) == "1"
 
 
 _ORDER_IDENTIFIERS = frozenset(
@@ -68,6 +66,7 @@ MODALITY_WORKLIST = Profile(
     title="Modality Worklist",
     types={**dict.fromkeys(_TYPE_1, "1"), **dict.fromkeys(_TYPE_2, "2")},
     identifiers=_ORDER_IDENTIFIERS | _STEP_IDENTIFIERS | {f"{STEP}.ScheduledStationAETitle"},
+    indispensable=_STEP_IDENTIFIERS | {"PatientID"},
     kept=_ORDER_IDENTIFIERS | _STEP_IDENTIFIERS | _STATUS,
     detail=_STEP_IDENTIFIERS,
     detail_segments=frozenset({"OBR", "IPC"}),
