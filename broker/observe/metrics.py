@@ -1,10 +1,10 @@
-"""Every counter, gauge and histogram, as methods that the services' protocols ask for; names ``radbroker_*``."""
+"""Every counter and histogram, as methods that the services' protocols ask for; names ``radbroker_*``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 
 _QUICK = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -73,10 +73,6 @@ class Metrics:
         """Count one transaction of the store."""
         self._batches.observe(jobs)
         self._commits.observe(seconds)
-
-    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show ``radbroker_<name>`` as a gauge that *read* gives when it is asked for."""
-        Gauge(f"radbroker_{name}", text, registry=self.registry).set_function(read)
 
     def exposition(self) -> bytes:
         """Give everything as Prometheus reads it (text format 0.0.4)."""
