@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ WORKERS: Final = 8
 class PartFile:
     """An object that is arriving: *size* bytes of its data set are written, after *offset* bytes of meta."""
 
-    def __init__(self, path: Path, meta: FileMeta) -> None:
+    def __init__(self, path: Path, meta: FileMeta, pieces: Iterable[bytes]) -> None:
         self.path = path
         self.size = 0
         self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -48,6 +48,8 @@ class PartFile:
         self.offset = len(head)
         try:
             _write_all(self._descriptor, head)
+            for piece in pieces:
+                self.write(piece)
         except OSError:
             self.discard()
             raise
@@ -57,17 +59,15 @@ class PartFile:
         _write_all(self._descriptor, fragment)
         self.size += len(fragment)
 
-    def digest(self) -> str:
-        """Digest the data set: 64 hexadecimal digits (SHA-256, which processors have in hardware)."""
-        digest = hashlib.sha256()
+    def pieces(self) -> Iterator[bytes]:
+        """Read the data set again. Raises OSError."""
         at, end = self.offset, self.offset + self.size
         while at < end:
-            chunk = os.pread(self._descriptor, min(_CHUNK, end - at), at)
-            if not chunk:
-                raise OSError("the file ends early")
-            digest.update(chunk)
-            at += len(chunk)
-        return digest.hexdigest()
+            piece = os.pread(self._descriptor, min(_CHUNK, end - at), at)
+            if not piece:
+                raise OSError(errno.EIO, "the file ends early")
+            yield piece
+            at += len(piece)
 
     def sync(self) -> None:
         """Bring the bytes to the disk."""
@@ -96,7 +96,7 @@ class Kept:
 
 
 class Spool:
-    """The folder *root*. Methods block, but for `keep` and `forget`, which use the spool's own threads."""
+    """The folder *root*. Methods block, but for those that are async: they use the spool's own threads."""
 
     def __init__(self, root: Path, ids: Ids, workers: int = WORKERS) -> None:
         self.root = root
@@ -109,15 +109,22 @@ class Spool:
         """End the threads, after what they have in hand."""
         self._pool.shutdown()
 
-    def create(self, meta: FileMeta) -> PartFile:
-        """Open a file for an arriving object. Raises OSError."""
-        return PartFile(self.root / _INCOMING / f"{self._ids()}.part", meta)
+    def create(self, meta: FileMeta, pieces: Iterable[bytes] = ()) -> PartFile:
+        """Make a file for an arriving object with its first *pieces*; on OSError nothing of it is left."""
+        return PartFile(self.root / _INCOMING / f"{self._ids()}.part", meta, pieces)
+
+    async def put(self, meta: FileMeta, pieces: Sequence[bytes], study_uid: str) -> Kept:
+        """Write an object that is in memory, and bring it to the disk; on OSError nothing of it is left."""
+        path, digest = await asyncio.gather(
+            self._in_thread(lambda: self._put(meta, pieces, study_uid)), self._in_thread(lambda: digest_of(pieces))
+        )
+        return Kept(path=path, size=sum(map(len, pieces)), digest=digest)
 
     async def keep(self, part: PartFile, study_uid: str) -> Kept:
         """Bring *part* to the disk under its study; on OSError nothing of it is left."""
         settled, digest = await asyncio.gather(
             self._in_thread(lambda: self._settle(part, study_uid)),
-            self._in_thread(part.digest),
+            self._in_thread(lambda: digest_of(part.pieces())),
             return_exceptions=True,
         )
         for outcome in (settled, digest):
@@ -179,6 +186,16 @@ class Spool:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
+    def _put(self, meta: FileMeta, pieces: Iterable[bytes], study_uid: str) -> str:
+        part = self.create(meta, pieces)
+        try:
+            path = self._settle(part, study_uid)
+        except OSError:
+            part.discard()
+            raise
+        part.close()
+        return path
+
     def _settle(self, part: PartFile, study_uid: str) -> str:
         """Sync the file, move it to its study's folder, sync the folder: the order that a power cut cannot undo."""
         part.sync()
@@ -208,6 +225,14 @@ def folder_of(study_uid: str) -> str:
     if _UID.fullmatch(study_uid):
         return study_uid
     return "x" + hashlib.sha256(study_uid.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def digest_of(pieces: Iterable[bytes]) -> str:
+    """Digest a data set: 64 hexadecimal digits (SHA-256, which processors have in hardware)."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def instance_of(facts: ObjectFacts, kept: Kept, meta: FileMeta, arrived: datetime) -> Instance:

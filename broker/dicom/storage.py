@@ -19,8 +19,10 @@ from broker.ul.dimse import Status
 
 log = structlog.get_logger()
 
-HELD_LIMIT: Final = 64 * 1024
-"""So many bytes wait in memory until the header is known; then the file is made, with what is known."""
+HELD_LIMIT: Final = 1024 * 1024
+"""A smaller object stays in memory until it is whole, so that the loop never waits for its file to be made."""
+HELD_LIMIT_OF_ALL: Final = 64 * 1024 * 1024
+"""What all arriving objects together may hold; those beyond it go to their files at once."""
 
 
 class Arrival(Protocol):
@@ -45,6 +47,7 @@ class Storage:
     ) -> None:
         self.spool = spool
         self.clock = clock
+        self.held_size = 0
         self.implementation = (implementation_uid, implementation_version)
         self._arrivals = arrivals
 
@@ -91,7 +94,6 @@ class Reception:
         self._held: list[bytes] = []
         self._held_size = 0
         self._part: PartFile | None = None
-        self._meta: FileMeta | None = None
 
     def write(self, fragment: bytes) -> None:
         """Take the next piece of the data set; raise Failure A700H when the spool cannot."""
@@ -103,8 +105,10 @@ class Reception:
                 return
             self._held.append(fragment)
             self._held_size += len(fragment)
-            if self._facts is not None or self._held_size >= HELD_LIMIT:
-                self._start()
+            self._storage.held_size += len(fragment)
+            if self._held_size > HELD_LIMIT or self._storage.held_size > HELD_LIMIT_OF_ALL:
+                self._part = self._storage.spool.create(self._meta(), self._held)
+                self._let_go()
         except OSError as fault:
             raise _cannot_store(self._request, fault.strerror or str(fault)) from fault
 
@@ -115,13 +119,16 @@ class Reception:
             self.abandon()
             raise Failure(Status.CANNOT_UNDERSTAND, "no SOP Instance UID in command and data set")
         self._warn_of_contradiction(facts)
-        spool = self._storage.spool
+        spool, meta = self._storage.spool, self._meta()
         try:
-            part, meta = self._start()
-            kept = await spool.keep(part, facts.study_uid)
+            if self._part is None:
+                kept = await spool.put(meta, self._held, facts.study_uid)
+            else:
+                kept = await spool.keep(self._part, facts.study_uid)
         except OSError as fault:
             self.abandon()
             raise _cannot_store(self._request, fault.strerror or str(fault)) from fault
+        self._let_go()
         try:
             await self._storage.record(facts, instance_of(facts, kept, meta, self._storage.clock()))
         except BrokerError as fault:
@@ -130,26 +137,26 @@ class Reception:
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        self._held.clear()
+        self._let_go()
         if self._part is not None:
             self._part.discard()
 
-    def _start(self) -> tuple[PartFile, FileMeta]:
-        """Make the file, unless it is made, with what has been held."""
-        if self._part is None or self._meta is None:
-            command, facts, (uid, version) = self._request.command, self._facts, self._storage.implementation
-            self._meta = FileMeta(
-                sop_class=facts.sop_class if facts else command.sop_class,
-                sop_uid=facts.sop_uid if facts else command.sop_instance,
-                transfer_syntax=self._request.transfer_syntax,
-                implementation_uid=uid,
-                implementation_version=version,
-                source_ae=self._request.calling_ae,
-            )
-            self._part = self._storage.spool.create(self._meta)
-            self._part.write(b"".join(self._held))
-            self._held.clear()
-        return self._part, self._meta
+    def _meta(self) -> FileMeta:
+        """Make the meta information: by the data set, as far as that is known."""
+        command, facts, (uid, version) = self._request.command, self._facts, self._storage.implementation
+        return FileMeta(
+            sop_class=facts.sop_class if facts else command.sop_class,
+            sop_uid=facts.sop_uid if facts else command.sop_instance,
+            transfer_syntax=self._request.transfer_syntax,
+            implementation_uid=uid,
+            implementation_version=version,
+            source_ae=self._request.calling_ae,
+        )
+
+    def _let_go(self) -> None:
+        self._storage.held_size -= self._held_size
+        self._held_size = 0
+        self._held.clear()
 
     def _warn_of_contradiction(self, facts: ObjectFacts) -> None:
         announced = self._request.command.sop_instance

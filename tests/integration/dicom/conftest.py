@@ -17,6 +17,7 @@ from broker.dicom.spool import Spool
 from broker.dicom.storage import Storage
 from broker.dicom.storage_classes import STORAGE_CLASSES
 from broker.domain.order import Order, Patient, Procedure, Step
+from broker.observe.metrics import Metrics
 from broker.ports import Changes, Job
 from broker.services.identifiers import Ulids
 from broker.services.performed import PerformedSteps
@@ -72,11 +73,12 @@ def site(tmp_path: Path) -> Opener:
     @asynccontextmanager
     async def opened(strict: frozenset[str] = frozenset()) -> AsyncIterator[Site]:
         store = await Store.open(f"sqlite:///{tmp_path}/broker.db", fan_out=lambda event: (), on_death=die)
-        ids = Ulids(now)
+        ids, metrics = Ulids(now), Metrics()
         spool = Spool(tmp_path / "spool", ids)
         rules = Rules(quiet=None, forward_to=(), zone=ZoneInfo("Europe/Madrid"))
-        storage = Storage(spool, Studies(store, store.studies, rules, now, ids), now, "2.25.1", "RADBROKER")
-        performed = MppsHandler(PerformedSteps(store, rules, strict, now, ids))
+        studies = Studies(store, store.studies, rules, now, ids, metrics)
+        storage = Storage(spool, studies, now, "2.25.1", "RADBROKER")
+        performed = MppsHandler(PerformedSteps(store, rules, strict, now, ids, metrics))
         services = {PERFORMED_STEP: performed, **dict.fromkeys(STORAGE_CLASSES, storage)}
         server = DicomServer(ServerSettings(port=0), services, lambda abstract, offered, calling: offered[0])
         try:

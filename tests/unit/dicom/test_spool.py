@@ -108,11 +108,18 @@ def test_a_full_disk_leaves_nothing(spool: Spool) -> None:
 
 
 def test_an_object_that_cannot_be_moved_leaves_nothing(spool: Spool) -> None:
-    part = spool.create(META)
     (spool.root / "1.2.3").write_bytes(b"in the way")
     with pytest.raises(NotADirectoryError):
-        asyncio.run(spool.keep(part, "1.2.3"))
+        keep(spool)
+    with pytest.raises(NotADirectoryError):
+        asyncio.run(spool.put(META, [DATA_SET], "1.2.3"))
     assert files(spool) == ["1.2.3"]
+
+
+def test_an_object_in_memory_is_kept_like_one_that_was_written(spool: Spool) -> None:
+    written, put = keep(spool), asyncio.run(spool.put(META, [DATA_SET[:9], DATA_SET[9:]], "1.2.3"))
+    assert (put.size, put.digest) == (written.size, written.digest)
+    assert (spool.root / put.path).read_bytes() == (spool.root / written.path).read_bytes()
 
 
 def test_the_last_object_of_a_study_takes_its_folder_with_it(spool: Spool) -> None:

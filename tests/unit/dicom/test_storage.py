@@ -11,7 +11,7 @@ import pytest
 
 from broker.dicom.service import Failure, Request
 from broker.dicom.spool import Spool
-from broker.dicom.storage import HELD_LIMIT, Storage
+from broker.dicom.storage import HELD_LIMIT, HELD_LIMIT_OF_ALL, Storage
 from broker.domain.study import Instance, ObjectFacts
 from broker.errors import BrokerError
 from broker.ul.dimse import Command, Kind
@@ -70,8 +70,12 @@ def announce(uid: str | None = "1.2.3.9") -> Request:
 def store(storage: Storage, data_set: bytes = DATA_SET, uid: str | None = "1.2.3.9", size: int = 16) -> int:
     async def run() -> int:
         sink = storage.begin(announce(uid))
-        for start in range(0, len(data_set), size):
-            sink.write(data_set[start : start + size])
+        try:
+            for start in range(0, len(data_set), size):
+                sink.write(data_set[start : start + size])
+        except Failure:
+            sink.abandon()
+            raise
         return (await sink.finish()).status
 
     return asyncio.run(run())
@@ -128,27 +132,35 @@ def test_an_object_that_nobody_names_is_refused(storage: Storage, book: Book) ->
 
 def test_a_header_that_comes_late_is_still_read(storage: Storage, book: Book) -> None:
     private = b"\x07\x00\x01\x10OB\x00\x00" + (2 * HELD_LIMIT).to_bytes(4, "little") + bytes(2 * HELD_LIMIT)
-    assert store(storage, private + DATA_SET, size=10_000) == 0x0000
+    assert store(storage, private + DATA_SET, size=100_000) == 0x0000
     assert book.rows[0][0].study_uid == "1.2.3"
     assert files(storage)[0].read_bytes().endswith(private + DATA_SET)
 
 
-@pytest.mark.parametrize("size", [10, 30, 10_000])
+@pytest.mark.parametrize("size", [10, 30, 2 * HELD_LIMIT])
 def test_an_object_that_ends_in_the_middle_leaves_nothing(storage: Storage, book: Book, size: int) -> None:
     sink = storage.begin(announce())
-    sink.write((DATA_SET + bytes(HELD_LIMIT))[:size])
+    sink.write((DATA_SET + bytes(2 * HELD_LIMIT))[:size])
     sink.abandon()
     assert (files(storage), book.rows) == ([], [])
 
 
-@pytest.mark.parametrize("limit", [100, 1000])
-def test_a_full_disk_is_out_of_resources_and_passes(storage: Storage, book: Book, limit: int) -> None:
-    sink = storage.begin(announce())
-    with files_no_longer_than(limit), pytest.raises(Failure) as refusal:
-        sink.write(DATA_SET + bytes(2000))
-    sink.abandon()
+@pytest.mark.parametrize("data_set", [DATA_SET, DATA_SET + bytes(2000), DATA_SET + bytes(2 * HELD_LIMIT)])
+def test_a_full_disk_is_out_of_resources_and_passes(storage: Storage, data_set: bytes) -> None:
+    with files_no_longer_than(100 + len(data_set) // 2), pytest.raises(Failure) as refusal:
+        store(storage, data_set, size=HELD_LIMIT)
     assert (refusal.value.response.status, files(storage)) == (0xA700, [])
     assert store(storage) == 0x0000
+    assert storage.held_size == 0
+
+
+def test_when_too_much_is_held_an_object_goes_to_its_file_at_once(storage: Storage) -> None:
+    storage.held_size = HELD_LIMIT_OF_ALL
+    sink = storage.begin(announce())
+    sink.write(DATA_SET)
+    assert len(files(storage)) == 1
+    sink.abandon()
+    assert (files(storage), storage.held_size) == ([], HELD_LIMIT_OF_ALL)
 
 
 def test_a_spool_that_is_gone_is_out_of_resources(storage: Storage) -> None:
