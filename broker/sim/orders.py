@@ -38,7 +38,7 @@ class SimulatedOrder:
             "PV1|1|O|RAD^R12",
             f"ORC|{control}|P{number}^HIS|F{number}^RIS||{'SC' if control == 'NW' else ''}||^^^{start}^^R",
             f"OBR|1|P{number}^HIS|F{number}^RIS|{self.code}^{self.procedure}^L||||||||||||||{number}"
-            f"|RP{number}|SP{number}|||CT|||^^^{start}^^R",
+            f"|RP{number}|SP{number}||||CT|||^^^{start}^^R",
         )
         return "".join(line + "\r" for line in lines)
 

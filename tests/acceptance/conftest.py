@@ -330,7 +330,7 @@ def parse_dump(output: str) -> list[dict[str, str]]:
             answers.append({})
         found = re.match(r"I:\s+\((\w{4},\w{4})\) \w\w (?:\[(.*?)\]|\(no value available\)|=\S+)", line)
         if found and answers:
-            answers[-1][found[1].lower()] = (found[2] or "").strip()
+            answers[-1][found[1].lower()] = (found[2] or "").strip(" \0")
     return answers
 
 
@@ -561,7 +561,7 @@ def order_group(accession: str, control: str = "NW", **v: str) -> str:
     return (
         f"ORC|{control}|P{number}^HIS|F{number}^RIS||{v.get('status', 'SC')}||^^^{start}^^R\n"
         f"OBR|1|P{number}^HIS|F{number}^RIS|{v.get('code', 'CTABD^CT abdomen^L')}||||||||||||||{accession}"
-        f"|{procedure}|{step}|||{v.get('modality', 'CT')}|||^^^{start}^^R"
+        f"|{procedure}|{step}||||{v.get('modality', 'CT')}|||^^^{start}^^R"
     )
 
 

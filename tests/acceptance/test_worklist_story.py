@@ -134,7 +134,7 @@ def test_another_patient_under_a_known_order_number_is_refused(hospital: Any, st
 def test_a_refused_order_says_segment_field_code_and_what_to_do(hospital: Any, story: Any) -> None:
     hospital.start()
 
-    answer = hospital.send(story.orm("A2345678901234567", version="2.5.1"))
+    answer = hospital.send(story.orm("A2345678901234567", step="S1", procedure="R1", version="2.5.1"))
 
     assert story.msa(answer)[1] == "AE"
     err = next(line for line in answer.split("\r") if line.startswith("ERR"))
@@ -146,7 +146,7 @@ def test_a_parked_message_is_answered_aa_and_becomes_a_problem(hospital: Any, st
     hospital.configuration["hl7"]["listeners"]["his"]["on_refused"] = "park"
     hospital.start()
 
-    answer = hospital.send(story.orm("A2345678901234567"))
+    answer = hospital.send(story.orm("A2345678901234567", step="S1", procedure="R1"))
 
     assert story.msa(answer)[1] == "AA"
     (message,) = hospital.get("/api/v1/messages?state=parked")["items"]
