@@ -101,7 +101,7 @@ class HeaderReader:
             return self._facts
         try:
             self._buffer += self._inflate(fragment)
-            is_over = self._walk() or self._inflated >= INFLATED_LIMIT
+            is_over = self._walk() or self._is_inflated()
         except (_Unreadable, zlib.error):
             is_over = True
         return self.finish() if is_over else None
@@ -119,6 +119,10 @@ class HeaderReader:
         plain = self._inflater.decompress(self._inflater.unconsumed_tail + fragment, INFLATED_LIMIT - self._inflated)
         self._inflated += len(plain)
         return plain
+
+    def _is_inflated(self) -> bool:
+        """Say whether a deflated data set has ended, or is long enough."""
+        return self._inflater is not None and (self._inflater.eof or self._inflated >= INFLATED_LIMIT)
 
     def _walk(self) -> bool:
         """Walk on through the elements at hand; say whether what follows is of no interest."""

@@ -163,6 +163,12 @@ def test_a_deflated_bomb_is_inflated_no_further_than_needed() -> None:
     assert read(bomb, DEFLATED, 16384).sop_uid == "1.8.8"
 
 
+def test_what_follows_a_deflated_data_set_is_not_gathered() -> None:
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    short = deflater.compress(encoded(image(), EXPLICIT)[:40]) + deflater.flush()
+    assert HeaderReader(DEFLATED, "1.9.9", "1.8.8").feed(short) is not None
+
+
 @given(st.binary(max_size=300), st.sampled_from([IMPLICIT, EXPLICIT, BIG, DEFLATED]), st.integers(1, 40))
 def test_no_bytes_break_the_reader(raw: bytes, syntax: str, size: int) -> None:
     assert read(raw, syntax, size).sop_class
