@@ -116,8 +116,9 @@ class Requestor(Connection):
         """Wait for the next answer to *message_id*, with its data set; answers to what was given up are dropped."""
         while True:
             while self._answers:
+                was_held = self.is_held
                 command, data_set = self._answers.popleft()
-                if not self.is_held:
+                if was_held:
                     self.pump()
                 if command.responded_id == message_id:
                     return command, data_set
