@@ -15,7 +15,7 @@ help:
 	@echo 'make run     the broker with config/broker.yaml'
 	@echo 'make test    the whole test suite'
 	@echo 'make check   style, types, import direction, mappings'
-	@echo 'make bench   benchmarks, side by side with the peers that are on PATH'
+	@echo 'make bench   benchmarks'
 
 demo: $(VENV)/installed
 	@$(BIN)/broker demo
@@ -35,7 +35,7 @@ check: $(VENV)/installed-test
 	@$(BIN)/broker test mappings
 
 bench: $(VENV)/installed-test
-	@$(BIN)/python -m bench
+	@for bench in bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { echo >&2 \
