@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from broker.mapping.chains import first_of
 from broker.mapping.conditions import compile_condition, find_table
 from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal
 from broker.mapping.convert import cleaner, shown, stable_uid
@@ -14,7 +15,7 @@ from broker.mapping.fetch import Wanted
 from broker.mapping.finish import Target, finisher
 from broker.mapping.items import compile_item
 from broker.mapping.syntax import Rule
-from broker.mapping.terms import Scope, fetch_source, first_of, nothing
+from broker.mapping.terms import Scope, fetch_source, nothing
 
 ANY_OTHER = "*"
 """The key of a table that catches what no other does."""

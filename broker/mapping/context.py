@@ -10,7 +10,19 @@ from zoneinfo import ZoneInfo
 from broker.hl7.message import NULL, Segment
 from broker.mapping.problems import Place
 
-__all__ = ["NULL", "Context", "Converted", "Fetch", "Origin", "Refusal", "Refused", "Remark", "RemarkKind", "TraceLine"]
+__all__ = [
+    "NOWHERE",
+    "NULL",
+    "Context",
+    "Converted",
+    "Fetch",
+    "Origin",
+    "Refusal",
+    "Refused",
+    "Remark",
+    "RemarkKind",
+    "TraceLine",
+]
 
 RemarkKind = Literal["invalid", "unknown", "note", "structure"]
 

@@ -74,6 +74,8 @@ def _line(vr: str) -> Check:
     limit = LIMITS.get(vr, 2**31)
 
     def check(text: str) -> str:
+        if text.isalnum() and len(text) <= limit:
+            return text
         if text.isprintable() and "\\" not in text:
             return _limited(text.strip(), vr, limit)
         mended = printable(text.translate(_LINE_MARKS)).strip()
@@ -103,6 +105,8 @@ def _limited(text: str, vr: str, limit: int) -> str:
 
 def printable(text: str) -> str:
     """Leave out control characters."""
+    if text.isprintable():
+        return text
     return "".join(character for character in text if character.isprintable() or character == "\u3000")
 
 
@@ -176,16 +180,20 @@ def _ae_title(text: str) -> str:
 
 def code_item(value: str, meaning: str, scheme: str) -> dict[str, str] | None:
     """Make a code item (PS3.3 8.8); a value of more than 16 characters goes to Long Code Value."""
-    value = printable(value.translate(_LINE_MARKS)).strip()
+    value = _in_line(value)
     if not value:
         return None
-    meaning = printable(meaning.translate(_LINE_MARKS)).strip() or value
-    scheme = printable(scheme.translate(_LINE_MARKS)).strip() or DEFAULT_SCHEME
+    meaning = _in_line(meaning) or value
+    scheme = _in_line(scheme) or DEFAULT_SCHEME
     return {
         "CodeValue" if len(value) <= LIMITS["SH"] else "LongCodeValue": value,
         "CodingSchemeDesignator": cut(scheme, LIMITS["SH"]),
         "CodeMeaning": cut(meaning, LIMITS["LO"]),
     }
+
+
+def _in_line(text: str) -> str:
+    return text if text.isalnum() else printable(text.translate(_LINE_MARKS)).strip()
 
 
 def stable_uid(parts: Sequence[str]) -> str:

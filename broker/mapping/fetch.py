@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from broker.hl7.message import Segment
+from broker.hl7.separators import unescape
+from broker.mapping.chains import PlainText
 from broker.mapping.context import NULL, Context, Fetch, Origin
 from broker.mapping.convert import code_item
 from broker.mapping.expr import Path, Pick
@@ -22,14 +24,20 @@ ID_FIRST = frozenset({"XCN", "CNN", "PPN"})
 IDEOGRAPHIC, PHONETIC = "I", "P"
 
 
-def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, origin: Origin) -> Fetch:
+def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, origin: Origin) -> Fetch | PlainText:
     """Make the function that finds *path*. *in_each*: the field's repetition is that of the enclosing ``each``."""
     read = reader_of(path, wanted, datatype)
     if path.every or path.every_segment:
         return _every(path, read, origin)
     is_plain = path.segment_pick is None and path.pick is None and not in_each
     if is_plain and wanted == "text":
-        return _plain_text(path, origin)
+        return PlainText(
+            name=path.segment,
+            field=path.field,
+            component=path.component or 1,
+            subcomponent=path.subcomponent,
+            origin=origin,
+        )
     find_segment, find_repetition = _segment_finder(path), _repetition_finder(path, in_each)
     field = path.field
     has_groups = wanted == "name" and is_plain and not path.component
@@ -46,27 +54,6 @@ def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, orig
         if context.is_tracing:
             context.used.add((segment.index, field))
         return _with_groups(segment, field, value, read) if has_groups else value
-
-    return fetch
-
-
-def _plain_text(path: Path, origin: Origin) -> Fetch:
-    name, field, component, subcomponent = path.segment, path.field, path.component or 1, path.subcomponent
-
-    def fetch(context: Context) -> Any:
-        found = context.segments.get(name)
-        if found is None:
-            return None
-        segment = found[0]
-        value = segment.value(field, 1, component, subcomponent)
-        if not value:
-            if component == 1 or segment.raw(field) != NULL:
-                return None
-            value = NULL
-        context.origin = origin
-        if context.is_tracing:
-            context.used.add((segment.index, field))
-        return value
 
     return fetch
 
@@ -117,14 +104,17 @@ def _text(segment: Segment, field: int, repetition: int, component: int, subcomp
 
 def _parts(segment: Segment, field: int, repetition: int, component: int) -> list[str]:
     """Give the pieces of a composite, unescaped: components, or the subcomponents of one component."""
-    components = segment.components(field, repetition)
-    if not component:
-        return [segment.value(field, repetition, n) for n in range(1, len(components) + 1)]
-    if component > len(components):
-        return []
+    pieces = segment.components(field, repetition)
     mark = segment.separators.subcomponent
-    count = components[component - 1].count(mark) + 1 if mark else 1
-    return [segment.value(field, repetition, component, n) for n in range(1, count + 1)]
+    if component:
+        pieces = pieces[component - 1 : component]
+        pieces = pieces[0].split(mark) if pieces and mark else pieces
+    return [piece if piece.isalnum() else _plain(piece, segment, mark) for piece in pieces]
+
+
+def _plain(piece: str, segment: Segment, mark: str) -> str:
+    first = piece.partition(mark)[0] if mark else piece
+    return unescape(first, segment.separators, segment.codec) if segment.separators.escape in first else first
 
 
 def _name(parts: Sequence[str], first: int) -> str | None:

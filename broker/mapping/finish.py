@@ -8,7 +8,7 @@ from typing import Any
 
 from broker.mapping import types
 from broker.mapping.context import NULL, Context, Converted, Fetch, Refusal
-from broker.mapping.convert import Unfit, check_of
+from broker.mapping.convert import Check, Unfit, check_of, shown
 from broker.mapping.moments import (
     NEVER_SHIFTED,
     Moment,
@@ -58,16 +58,14 @@ def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inn
     if target.vr == "SQ":
         return _as_items(fetch)
     fit = _fit(rule.conversion, target, report)
+    check = _check(rule.conversion, target, report) if fit is None else None
     policy = rule.on_invalid or _default_policy(target)
-    refuses_undecodable = target.is_identifier
 
     def fitted(text: Any, context: Context) -> Any:
         if type(text) is Converted:
             return text if is_inner else str(text)
         try:
-            if refuses_undecodable and UNDECODABLE in text:
-                raise Unfit("it holds characters that could not be read")
-            made = fit(text, context)
+            made = check(text) if check is not None else fit(text, context) if fit is not None else text
         except Unfit as unfit:
             return misfit(unfit, context)
         return Converted(made) if is_inner else made or None
@@ -88,6 +86,11 @@ def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inn
         value = fetch(context)
         if value is None or value == NULL:
             return value
+        if check is not None and type(value) is str and not is_inner:  # what most rules come to
+            try:
+                return check(value) or None
+            except Unfit as unfit:
+                return misfit(unfit, context)
         if type(value) is not list:
             return fitted(value, context)
         made = [one for text in value if (one := fitted(text, context)) is not None and one != NULL]
@@ -110,26 +113,12 @@ def _as_items(fetch: Fetch) -> Fetch:
     return items
 
 
-def _fit(conversion: Conversion | None, target: Target, report: Report) -> Fit:
+def _fit(conversion: Conversion | None, target: Target, report: Report) -> Fit | None:
+    """Give the function that makes a date or time; None for what is no date."""
     if conversion is not None and target.vr and target.vr not in _VR_OF_CONVERSION[conversion.name]:
         report.error("M043", conversion.place, f"{target.name} is {target.vr}, '{conversion.name}' does not make that")
-    if target.vr in _WRITERS:
-        return _moment_fit(conversion, target, report)
-    check = check_of(target.vr)
-    if conversion is not None and conversion.name == "number":
-        decimal = check_of("DS")
-        return lambda text, context: check(decimal(text))
-    if conversion is not None and conversion.name == "name" and conversion.format:
-        reader = name_reader(conversion.format)
-        if reader is None:
-            hint = "use the words Last, First, Middle, Prefix, Suffix"
-            report.error("M013", conversion.place, f"'{conversion.format}' is no format of a name", hint)
-            return lambda text, context: text
-        return lambda text, context: check(reader(text))
-    return lambda text, context: check(text)
-
-
-def _moment_fit(conversion: Conversion | None, target: Target, report: Report) -> Fit:
+    if target.vr not in _WRITERS:
+        return None
     write = _WRITERS[target.vr]
     is_calendar_date = target.vr == "DA" and target.name.rpartition(".")[2] in NEVER_SHIFTED
     read: Reader = read_calendar_date if is_calendar_date else read_moment
@@ -140,3 +129,25 @@ def _moment_fit(conversion: Conversion | None, target: Target, report: Report) -
             report.error("M013", conversion.place, message, "use YYYY, MM, DD, HH, mm, ss, each once")
         read = made or read
     return lambda text, context: write(read(text, context.theirs, context.ours))
+
+
+def _check(conversion: Conversion | None, target: Target, report: Report) -> Check:
+    """Give the function that fits a text; an identifier may not have lost characters."""
+    check = check_of(target.vr)
+    before: Check | None = None
+    if conversion is not None and conversion.name == "number":
+        before = check_of("DS")
+    if conversion is not None and conversion.name == "name" and conversion.format:
+        before = name_reader(conversion.format)
+        if before is None:
+            hint = "use the words Last, First, Middle, Prefix, Suffix"
+            report.error("M013", conversion.place, f"'{conversion.format}' is no format of a name", hint)
+    if before is None and not target.is_identifier:
+        return check
+
+    def checked(text: str) -> str:
+        if target.is_identifier and UNDECODABLE in text:
+            raise Unfit(f"{shown(text)} holds characters that could not be read")
+        return check(before(text) if before is not None else text)
+
+    return checked

@@ -30,13 +30,9 @@ class Attribute:
     vr: str
     fetch: Fetch
     on_missing: str
+    is_required: bool
     looked_at: tuple[Origin, ...]
     place: Place
-
-    @property
-    def is_required(self) -> bool:
-        """Say whether the order is refused without a value."""
-        return self.on_missing == "reject"
 
 
 def compile_attributes(
@@ -67,6 +63,7 @@ def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: Com
         vr=known.vr,
         fetch=compile_rule(rule, target, scope),
         on_missing=on_missing,
+        is_required=on_missing == "reject",
         looked_at=tuple(looked_at(rule, scope)),
         place=rule.key,
     )

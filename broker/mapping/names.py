@@ -23,7 +23,7 @@ def name_of(parts: Sequence[str], first: int) -> str:
 
 def name_part(text: str) -> str:
     """Make *text* fit to be one part of a PN."""
-    if text.isalpha():
+    if not text or text.isalnum():
         return text
     return printable(text.translate(_MARKS)).strip()
 

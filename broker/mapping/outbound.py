@@ -23,7 +23,6 @@ from broker.mapping.problems import Place, suggestion
 from broker.mapping.syntax import Each, Rule, SegmentRule
 from broker.mapping.terms import Scope
 
-
 NOT_HERE = frozenset({"as", "on_invalid", "item", "each", "uid_from"})
 """Settings of rules that mean nothing where HL7 is written."""
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.mapping import facts, types
-from broker.mapping.context import NULL, Context, Fetch, Origin
+from broker.mapping.chains import PlainText, first_of, part_of_first
+from broker.mapping.context import NOWHERE, NULL, Context, Fetch, Origin
 from broker.mapping.expr import Constant, Fact, Name, Path, Source, Term
 from broker.mapping.fetch import Wanted, fetch_path
 from broker.mapping.problems import Report, suggestion
@@ -57,7 +58,7 @@ def nothing(context: Context) -> Any:
 
 def fetch_source(source: Source, scope: Scope, inherit: Inherit) -> Fetch:
     """Make the function that finds the first of the terms that has a value."""
-    fetches = [fetch_term(term, scope, inherit) for term in source]
+    fetches = [_term(term, scope, inherit) for term in source]
     for place, term in enumerate(source[:-1]):
         if isinstance(term, Constant):
             following = source[place + 1]
@@ -67,23 +68,12 @@ def fetch_source(source: Source, scope: Scope, inherit: Inherit) -> Fetch:
     return first_of(fetches, scope.null_stops)
 
 
-def first_of(fetches: Sequence[Fetch], null_stops: bool) -> Fetch:
-    """Make the function that gives the first value found; NULL is one, unless it must not stop the search."""
-    if len(fetches) == 1 and null_stops:
-        return fetches[0]
-
-    def fetch(context: Context) -> Any:
-        for one in fetches:
-            value = one(context)
-            if value is not None and (null_stops or value != NULL):
-                return value
-        return None
-
-    return fetch
-
-
 def fetch_term(term: Term, scope: Scope, inherit: Inherit) -> Fetch:
-    """Make the function that finds one term; mistakes go to the scope's report."""
+    """Make the function that finds one term."""
+    return first_of([_term(term, scope, inherit)], scope.null_stops)
+
+
+def _term(term: Term, scope: Scope, inherit: Inherit) -> Fetch | PlainText:
     match term:
         case Path():
             return _path(term, scope, Origin(term.text, term.segment, term.field, term.component))
@@ -140,39 +130,28 @@ def _name(term: Name, scope: Scope, inherit: Inherit) -> Fetch:
         return nothing
     below = replace(scope, depth=scope.depth + 1)
     if term.component and all(isinstance(one, Path) for one in source):
-        return _part_of_first([_let_part(one, term, below) for one in source if isinstance(one, Path)], scope)
+        return _part_of_first([one for one in source if isinstance(one, Path)], term, below)
     return first_of([_let_whole(one, term, below, inherit) for one in source], scope.null_stops)
 
 
-def _let_whole(one: Term, name: Name, scope: Scope, inherit: Inherit) -> Fetch:
+def _let_whole(one: Term, name: Name, scope: Scope, inherit: Inherit) -> Fetch | PlainText:
     """Compile one alternative of a let for the place where it is used."""
     if not isinstance(one, Path):
-        return fetch_term(one, scope, inherit)
+        return _term(one, scope, inherit)
     origin = Origin(f"{name.text} ({one.text})", one.segment, one.field, one.component)
     return _path(replace(one, place=name.place), scope, origin)
 
 
-def _let_part(one: Path, name: Name, scope: Scope) -> tuple[Fetch, Fetch]:
-    """Compile a component of one alternative: is the alternative there, and what is the component."""
-    if one.component:
-        part = replace(one, subcomponent=name.component, place=name.place)
-    else:
-        part = replace(one, component=name.component, subcomponent=name.subcomponent, place=name.place)
-    origin = Origin(f"{name.text} ({one.text})", part.segment, part.field, part.component)
-    in_each = _is_in_each(one, scope)
-    typed = types.find_typed(one.segment, one.field, one.component, 0, scope.declared, scope.version)
-    if typed is not None and (typed.kind == "name" or typed.datatype == "HD"):
-        presence = fetch_path(one, "name", "", in_each=in_each, origin=origin)
-    else:
-        presence = fetch_path(replace(one, component=one.component or 1), "text", "", in_each=in_each, origin=origin)
-    return presence, _path(part, scope, origin)
-
-
-def _part_of_first(parts: Sequence[tuple[Fetch, Fetch]], scope: Scope) -> Fetch:
-    """Make the function that takes the part from the first alternative that is there: number and issuer stay together."""
+def _part_of_first(paths: Sequence[Path], name: Name, scope: Scope) -> Fetch:
+    """Compile ``$name.1``: the component of the first alternative that is there."""
+    pairs = [(_presence(one, scope), _let_part(one, name, scope)) for one in paths]
+    simple = [part for presence, part in pairs if presence is None and isinstance(part, PlainText)]
+    if len(simple) == len(pairs):
+        return part_of_first(simple, scope.null_stops)
+    tests = [(presence or first_of([part], True), first_of([part], True)) for presence, part in pairs]
 
     def fetch(context: Context) -> Any:
-        for is_there, part in parts:
+        for is_there, part in tests:
             found = is_there(context)
             if found == NULL and scope.null_stops:
                 return NULL
@@ -183,12 +162,31 @@ def _part_of_first(parts: Sequence[tuple[Fetch, Fetch]], scope: Scope) -> Fetch:
     return fetch
 
 
+def _let_part(one: Path, name: Name, scope: Scope) -> Fetch | PlainText:
+    if one.component:
+        part = replace(one, subcomponent=name.component, place=name.place)
+    else:
+        part = replace(one, component=name.component, subcomponent=name.subcomponent, place=name.place)
+    origin = Origin(f"{name.text} ({one.text})", part.segment, part.field, part.component)
+    return _path(part, scope, origin)
+
+
+def _presence(one: Path, scope: Scope) -> Fetch | None:
+    """Say how to see that an alternative is there; None: by the first component of a plain field."""
+    in_each = _is_in_each(one, scope)
+    typed = types.find_typed(one.segment, one.field, one.component, 0, scope.declared, scope.version)
+    if typed is not None and (typed.kind == "name" or typed.datatype == "HD"):
+        return first_of([fetch_path(one, "name", "", in_each=in_each, origin=NOWHERE)], True)
+    first = fetch_path(replace(one, component=one.component or 1), "text", "", in_each=in_each, origin=NOWHERE)
+    return None if isinstance(first, PlainText) and not one.component else first_of([first], True)
+
+
 def _is_in_each(path: Path, scope: Scope) -> bool:
     each = scope.each.path if scope.each else None
     return each is not None and (each.segment, each.field) == (path.segment, path.field)
 
 
-def _path(path: Path, scope: Scope, origin: Origin) -> Fetch:
+def _path(path: Path, scope: Scope, origin: Origin) -> Fetch | PlainText:
     if not scope.is_inbound:
         scope.report.error("M040", path.place, f"{path.text}: this mapping reads events, not messages", "use a fact")
         return nothing
