@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,26 +113,13 @@ class Spool:
         """Make a file for an arriving object with its first *pieces*; on OSError nothing of it is left."""
         return PartFile(self.root / _INCOMING / f"{self._ids()}.part", meta, pieces)
 
-    async def put(self, meta: FileMeta, pieces: Sequence[bytes], study_uid: str) -> Kept:
+    async def put(self, meta: FileMeta, pieces: Iterable[bytes], study_uid: str) -> Kept:
         """Write an object that is in memory, and bring it to the disk; on OSError nothing of it is left."""
-        path, digest = await asyncio.gather(
-            self._in_thread(lambda: self._put(meta, pieces, study_uid)), self._in_thread(lambda: digest_of(pieces))
-        )
-        return Kept(path=path, size=sum(map(len, pieces)), digest=digest)
+        return await self._in_thread(lambda: self._keep(self.create(meta, pieces), pieces, study_uid))
 
     async def keep(self, part: PartFile, study_uid: str) -> Kept:
         """Bring *part* to the disk under its study; on OSError nothing of it is left."""
-        settled, digest = await asyncio.gather(
-            self._in_thread(lambda: self._settle(part, study_uid)),
-            self._in_thread(lambda: digest_of(part.pieces())),
-            return_exceptions=True,
-        )
-        for outcome in (settled, digest):
-            if isinstance(outcome, BaseException):
-                part.discard()
-                raise outcome
-        part.close()
-        return Kept(path=str(settled), size=part.size, digest=str(digest))
+        return await self._in_thread(lambda: self._keep(part, part.pieces(), study_uid))
 
     async def forget(self, path: str) -> None:
         """Remove a stored object without blocking the loop."""
@@ -186,15 +173,14 @@ class Spool:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def _put(self, meta: FileMeta, pieces: Iterable[bytes], study_uid: str) -> str:
-        part = self.create(meta, pieces)
+    def _keep(self, part: PartFile, pieces: Iterable[bytes], study_uid: str) -> Kept:
         try:
-            path = self._settle(part, study_uid)
+            digest, path = digest_of(pieces), self._settle(part, study_uid)
         except OSError:
             part.discard()
             raise
         part.close()
-        return path
+        return Kept(path=path, size=part.size, digest=digest)
 
     def _settle(self, part: PartFile, study_uid: str) -> str:
         """Sync the file, move it to its study's folder, sync the folder: the order that a power cut cannot undo."""
