@@ -126,9 +126,9 @@ class Reception:
             else:
                 kept = await spool.keep(self._part, facts.study_uid)
         except OSError as fault:
-            self.abandon()
             raise _cannot_store(self._request, fault.strerror or str(fault)) from fault
-        self._let_go()
+        finally:
+            self._let_go()
         try:
             await self._storage.record(facts, instance_of(facts, kept, meta, self._storage.clock()))
         except BrokerError as fault:
