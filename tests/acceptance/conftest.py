@@ -326,7 +326,7 @@ def parse_dump(output: str) -> list[dict[str, str]]:
     """Read findscu's -v output: one dictionary of tag -> value an answer (sequences flattened)."""
     answers: list[dict[str, str]] = []
     for line in output.splitlines():
-        if ("Find Response" in line and "Pending" in line) or (re.search(r"I: # Dicom-Data-Set", line) and False):
+        if "Find Response" in line and "Pending" in line:
             answers.append({})
         found = re.match(r"I:\s+\((\w{4},\w{4})\) \w\w (?:\[(.*?)\]|\(no value available\)|=\S+)", line)
         if found and answers:

@@ -46,6 +46,7 @@ def test_a_frame_of_40_mb_is_answered_ar_and_closed(hospital: Any, story: Any) -
     try:
         for _ in range(40):
             his.send_raw(b"x" * 1_000_000)
+        his.send_raw(b"\x1c\r")
     except OSError:
         pass
     answer = his.receive()
