@@ -18,7 +18,7 @@ from broker.hl7.message import Message
 from broker.mapping.catalogue import Catalogue
 
 ROOT = Path(__file__).resolve().parents[1] / "mappings"
-ROUNDS, TURNS = 30, 100
+ROUNDS, TURNS = 400, 10
 
 
 def microseconds(run: Callable[[], object]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from broker.hl7.message import Segment
 from broker.mapping.context import NULL, Context, Fetch, Origin
 
 
@@ -78,7 +79,7 @@ def _chain(texts: Sequence[PlainText], null_stops: bool) -> Fetch:
                 if not is_first:
                     continue
             elif value != NULL:
-                value = segment.value(field, 1, component, subcomponent)
+                value = text_in(segment, value, field, component, subcomponent)
             if not value or (value == NULL and not null_stops):
                 continue
             context.origin = origin
@@ -112,7 +113,7 @@ def part_of_first(texts: Sequence[PlainText], null_stops: bool) -> Fetch:
                 marks = found[0].separators
                 if raw[0] == marks.component or raw[0] == marks.repetition:
                     continue
-                value = found[0].value(field, 1, component, subcomponent)
+                value = text_in(found[0], raw, field, component, subcomponent)
             if value == NULL and not null_stops:
                 continue
             context.origin = origin
@@ -122,6 +123,20 @@ def part_of_first(texts: Sequence[PlainText], null_stops: bool) -> Fetch:
         return None
 
     return fetch
+
+
+def text_in(segment: Segment, raw: str, field: int, component: int, subcomponent: int) -> str:
+    """Give one component of the first repetition; *raw* is the field as written. The short way where nothing is special."""
+    marks = segment.separators
+    mark = marks.component
+    if not mark or marks.escape in raw or marks.repetition in raw or marks.subcomponent in raw:
+        return segment.value(field, 1, component, subcomponent)
+    if subcomponent > 1:
+        return ""
+    if mark not in raw:
+        return raw if component == 1 else ""
+    parts = raw.split(mark, component)
+    return parts[component - 1] if component <= len(parts) else ""
 
 
 def _places(texts: Sequence[PlainText]) -> tuple[tuple[str, int, int, int, bool, Origin], ...]:

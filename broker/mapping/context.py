@@ -91,7 +91,7 @@ class Context:
     """The state of one run over one group. Rules set *origin* with every value that they find."""
 
     __slots__ = (
-        "count", "facts", "is_tracing", "lines", "n", "origin", "ours", "refused", "remarks", "repetition",
+        "count", "facts", "is_tracing", "lines", "moments", "n", "origin", "ours", "refused", "remarks", "repetition",
         "segments", "theirs", "used",
     )  # fmt: skip
 
@@ -117,6 +117,7 @@ class Context:
         self.n = 0
         self.repetition = 1
         self.count = 0
+        self.moments: dict[tuple[Any, str], Any] = {}
 
     def remark(self, target: str, kind: RemarkKind, text: str, place: Place) -> None:
         """Note a warning."""

@@ -109,7 +109,7 @@ class Translator:
     def translate(self, message: Message, zone: ZoneInfo, received_at: datetime, trace: bool = False) -> Translation:
         """Translate *message*; times become local times of *zone*, *received_at* (aware) stands in for a missing start."""
         groups, orphans = split(message, self.one_per)
-        known = {"message": {"received_at": received_at.astimezone(zone).strftime("%Y%m%d%H%M%S%z")}}
+        known = {"message": {"received_at": received_at}}
         outputs: list[Output] = []
         rejections = [_orphan(segment, message, self.action_place) for segment in orphans]
         used: set[tuple[int, int]] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 Facts = Mapping[str, Any]
@@ -62,7 +63,7 @@ OUTBOUND: Mapping[str, FactKind] = {
 
 
 def look_up(facts: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """Give the fact at *path*: None when it is not known, a text, or a list."""
+    """Give the fact at *path*: None when it is not known, a text (a datetime as HL7 writes it), or a list."""
     found: Any = facts
     for name in path:
         if not isinstance(found, Mapping):
@@ -70,4 +71,6 @@ def look_up(facts: Mapping[str, Any], path: tuple[str, ...]) -> Any:
         found = found.get(name)
     if found is None or found == "":
         return None
+    if isinstance(found, datetime):
+        return found.strftime("%Y%m%d%H%M%S%z")
     return found if isinstance(found, list | tuple) else str(found)

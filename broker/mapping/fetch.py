@@ -109,7 +109,10 @@ def _parts(segment: Segment, field: int, repetition: int, component: int) -> lis
     if component:
         pieces = pieces[component - 1 : component]
         pieces = pieces[0].split(mark) if pieces and mark else pieces
-    return [piece if piece.isalnum() else _plain(piece, segment, mark) for piece in pieces]
+    raw = segment.raw(field)
+    if mark and mark not in raw and segment.separators.escape not in raw:
+        return pieces
+    return [_plain(piece, segment, mark) for piece in pieces]
 
 
 def _plain(piece: str, segment: Segment, mark: str) -> str:

@@ -128,7 +128,14 @@ def _fit(conversion: Conversion | None, target: Target, report: Report) -> Fit |
             message = f"'{conversion.format}' is no format of a date or time"
             report.error("M013", conversion.place, message, "use YYYY, MM, DD, HH, mm, ss, each once")
         read = made or read
-    return lambda text, context: write(read(text, context.theirs, context.ours))
+
+    def fit(text: str, context: Context) -> str:
+        moment = context.moments.get((read, text))
+        if moment is None:  # a date and a time are mostly asked of the same text
+            moment = context.moments[read, text] = read(text, context.theirs, context.ours)
+        return write(moment)
+
+    return fit
 
 
 def _check(conversion: Conversion | None, target: Target, report: Report) -> Check:

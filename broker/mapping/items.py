@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.mapping import types
 from broker.mapping.conditions import Test
 from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal, Refused, TraceLine
-from broker.mapping.expr import Name, Path, Source, Term
 from broker.mapping.finish import Target
+from broker.mapping.needs import looked_at, needed_segments
 from broker.mapping.problems import Place
 from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Each, Rule
@@ -23,7 +23,10 @@ CompileRule = Callable[[Rule, Target, Scope], Fetch]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks, for refusals."""
+    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks.
+
+    *needs*: without one of these segments there is nothing to find; None: there may be.
+    """
 
     keyword: str
     path: str
@@ -31,6 +34,7 @@ class Attribute:
     fetch: Fetch
     on_missing: str
     is_required: bool
+    needs: frozenset[str] | None
     looked_at: tuple[Origin, ...]
     place: Place
 
@@ -64,6 +68,7 @@ def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: Com
         fetch=compile_rule(rule, target, scope),
         on_missing=on_missing,
         is_required=on_missing == "reject",
+        needs=needed_segments(rule, scope),
         looked_at=tuple(looked_at(rule, scope)),
         place=rule.key,
     )
@@ -129,44 +134,28 @@ def _on_missing(rule: Rule, path: str, profile: Profile) -> str:
     return "empty" if path in profile.types else "skip"
 
 
-def looked_at(rule: Rule, scope: Scope) -> Iterator[Origin]:
-    """Give the places in the message where a rule looks."""
-    sources: list[Source] = [rule.source, *rule.join, *rule.uid_from]
-    for source in sources:
-        yield from _places(source, scope, 0)
-    for alternative in rule.first_of:
-        yield from looked_at(alternative, scope)
-
-
-def _places(source: Iterable[Term], scope: Scope, depth: int) -> Iterator[Origin]:
-    for term in source:
-        if isinstance(term, Path):
-            yield Origin(term.text, term.segment, term.field, term.component)
-        elif isinstance(term, Name) and term.name in scope.let and depth < 8:
-            yield from _places(scope.let[term.name], scope, depth + 1)
-
-
 def fill(attributes: tuple[Attribute, ...], context: Context) -> dict[str, Any]:
     """Run the rules; values by keyword: None where nothing was found but something is due, ``""`` where it is emptied."""
     item: dict[str, Any] = {}
     for attribute in attributes:
-        try:
-            value = attribute.fetch(context)
-        except Refusal as refusal:
-            context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=refusal))
-            continue
-        if value is None or (attribute.is_required and value == NULL):
-            if attribute.is_required:
-                context.refused.append(
-                    Refused(target=attribute.path, place=attribute.place, refusal=_missing(attribute))
-                )
-                continue
-            if attribute.on_missing == "skip":
-                continue
+        if attribute.needs is not None and attribute.needs.isdisjoint(context.segments):
             value = None
-        item[attribute.keyword] = "" if value == NULL else value
+        else:
+            try:
+                value = attribute.fetch(context)
+            except Refusal as refusal:
+                context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=refusal))
+                continue
+        if value == NULL:
+            value = None if attribute.is_required else ""
+        if value is None and attribute.on_missing != "empty":
+            if attribute.is_required:
+                missing = _missing(attribute)
+                context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=missing))
+            continue
+        item[attribute.keyword] = value
         if context.is_tracing and not _was_traced_inside(attribute, value, context):
-            context.lines.append(_line(attribute, item[attribute.keyword], context.origin))
+            context.lines.append(_line(attribute, value, context.origin))
     return item
 
 

@@ -68,7 +68,8 @@ def _shifted(day: str, time: str, fraction: str, offset: str | None, theirs: Zon
     if offset is not None and (int(offset[1:3]) > 14 or int(offset[3:]) > 59):
         raise Unfit(f"{shown(day + time + offset)} has an offset that cannot be")
     zone = theirs if offset is None else timezone(_delta(offset))
-    moment = datetime.strptime(day + time, "%Y%m%d%H%M%S").replace(tzinfo=zone)
+    numbers = (int(day[:4]), int(day[4:6]), int(day[6:]), int(time[:2]), int(time[2:4]), int(time[4:]))
+    moment = datetime(*numbers, tzinfo=zone)
     try:
         local = moment.astimezone(ours)
     except OverflowError:
