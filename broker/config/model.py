@@ -91,7 +91,6 @@ class Node(Settings):
     hide_started: bool = False
     completed_visible: Duration = timedelta()
     strict: bool = False
-    no_mpps: bool = False
     sop_classes: Listed[Uid] = ()
 
 

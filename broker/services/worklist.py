@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from broker.domain.answer import answer_item
+from broker.domain.answer import whole_item
 from broker.domain.order import Item
 from broker.domain.query import Criteria, Query, station_query
 from broker.domain.why import why
@@ -83,11 +83,8 @@ class Worklist:
 
     async def listed(self, ae: str) -> list[tuple[WorklistEntry, Item]]:
         """Give what *ae* would be given now when it asks for its own AE title, each entry with its answer."""
-        caller = self.caller(ae)
-        whole = station_query(ae)
-        return [
-            (entry, {**entry.item, **answer_item(entry, whole, caller)}) for entry in await self.search(whole, caller)
-        ]
+        caller, query = self.caller(ae), station_query(ae)
+        return [(entry, whole_item(entry, query, caller)) for entry in await self.search(query, caller)]
 
     async def explain(self, ae: str, order_ids: Sequence[str]) -> list[tuple[WorklistEntry, Sequence[str]]]:
         """Give every step of these orders with the reasons why *ae* does not see it; no reason: it does."""
