@@ -28,4 +28,4 @@ class AccountReader:
 
     async def has_users(self) -> bool:
         """Say whether anybody may log in yet."""
-        return bool(await self._readers.read(lambda connection: connection.select(select(t.users.c.name).limit(1))))
+        return bool(await self._readers.rows(select(t.users.c.name).limit(1)))

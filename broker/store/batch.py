@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +63,6 @@ class Batches:
             return self._transact(jobs)
         except self._driver.Error as error:
             if self._is_unwritable(error):
-                self.close()
                 raise CannotWrite(str(error)) from error
             fault: Exception = error
         except Exception as error:
@@ -76,7 +74,10 @@ class Batches:
         return [Outcome(error=_unstorable(fault))]
 
     def probe(self) -> str:
-        """Try to write one row; give why it cannot be done, or the empty text."""
+        """Try to write one row; give why it cannot be done, or the empty text.
+
+        It may be the connection: one that was opened while nothing could be written never can. The next try has another.
+        """
         try:
             connection = self._connected()
             connection.begin()
@@ -101,8 +102,8 @@ class Batches:
 
     def _transact(self, jobs: Sequence[Job[Any]]) -> list[Outcome]:
         connection = self._connected()
-        connection.begin()
         try:
+            connection.begin()
             keys = [key for job in jobs for key in job.keys]
             self._hold(connection, keys)
             held = HeldRows(self._statements, connection)
@@ -145,11 +146,11 @@ class Batches:
 
     def _roll_back(self) -> None:
         """Give up the transaction; a connection that cannot is closed, and the next batch opens another."""
-        if self._connection is not None:
-            with suppress(self._driver.Error):
+        try:
+            if self._connection is not None:
                 self._connection.rollback()
-                return
-        self.close()
+        except self._driver.Error:
+            self.close()
 
     def _is_unwritable(self, error: Exception) -> bool:
         """Tell a fault of the database from one of the rows."""

@@ -16,9 +16,9 @@ T = TypeVar("T")
 def dump(row: Any, without: frozenset[str] = frozenset()) -> str:
     """Write *row*, a dataclass of the domain, as JSON; its attributes *without* are left out.
 
-    Raises ValueError on what JSON or UTF-8 cannot hold.
+    Raises ValueError on what JSON or UTF-8 cannot hold, and on values of other types than declared: they could not be read.
     """
-    return _adapter(type(row)).dump_json(row, exclude=set(without) or None).decode()
+    return _adapter(type(row)).dump_json(row, exclude=set(without) or None, warnings="error").decode()
 
 
 def load(kind: type[T], document: str, others: Mapping[str, Any]) -> T:
@@ -33,7 +33,7 @@ def load(kind: type[T], document: str, others: Mapping[str, Any]) -> T:
 @lru_cache(maxsize=512)
 def moment(at: datetime | None) -> str:
     """Write an aware moment in UTC with microseconds, all of one width; None is the empty text."""
-    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return "" if at is None else at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def moment_now() -> str:

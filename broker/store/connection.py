@@ -14,7 +14,7 @@ from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
-from broker.store.dialects import begin_reading, begin_writing
+from broker.store.dialects import begin_reading, begin_writing, is_in_transaction
 
 Row = tuple[Any, ...]
 
@@ -79,8 +79,9 @@ class Connection:
         self._cursor.execute("COMMIT")
 
     def rollback(self) -> None:
-        """Give up the transaction."""
-        self._cursor.execute("ROLLBACK")
+        """Give up the transaction, where the database has not done so itself."""
+        if is_in_transaction(self._raw.dbapi_connection):
+            self._cursor.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close; what is not committed is lost."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, func, literal_column, select
+from sqlalchemy import Integer, Select, and_, bindparam, exists, func, literal_column, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from broker.domain.events import Event
@@ -16,7 +16,8 @@ from broker.ports import Changes, Held, Job
 from broker.store import tables as t
 from broker.store.bookkinds import INSTANCE
 from broker.store.codec import moment, read_moment
-from broker.store.readers import Readers, aside, page
+from broker.store.prepared import Asked, Prepared
+from broker.store.readers import Readers, page
 from broker.store.recordkinds import DELIVERY, DONE, EVENT, UNFINISHED
 
 _WAITING = ("available", "retryable")
@@ -28,6 +29,9 @@ class DeliveryReader:
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
+        self._due = Prepared(readers.dialect, _due)
+        self._due_objects = Prepared(readers.dialect, _due_objects)
+        self._next_due_at = Prepared(readers.dialect, _next_due_at)
 
     async def search(
         self, *, state: str = "", destination: str = "", limit: int = 50, cursor: str = ""
@@ -44,39 +48,32 @@ class DeliveryReader:
         if cursor:
             conditions.append(c.id < cursor)
         query = select(c.id, c.document).where(*conditions).order_by(c.id.desc()).limit(limit + 1)
-        rows, following = page(await self._readers.read(lambda connection: connection.select(query)), limit)
+        rows, following = page(await self._readers.rows(query), limit)
         return [DELIVERY.value(document) for _, document in rows], following
 
     async def due(self, destination: str, now: datetime, limit: int) -> list[tuple[Delivery, Event | None]]:
         """Give the notices that may leave now: the first unfinished row of each lane, the oldest first."""
-        query = (
-            select(t.deliveries.c.document, t.events.c.document)
-            .join(t.events, t.events.c.id == t.deliveries.c.event_id, isouter=True)
-            .where(t.deliveries.c.sop_uid == "")
-        )
-        rows = await self._readers.read(lambda c: c.select(_due(query, destination, now, limit)))
+        asked = {"destination": (destination,), "now": (moment(now),), "limit": (limit,)}
+        rows = await self._readers.ask(self._due, asked)
         return [(DELIVERY.value(row), EVENT.value(event) if event else None) for row, event in rows]
 
     async def due_objects(self, node: str, now: datetime, limit: int) -> list[tuple[Delivery, Instance]]:
         """Give the objects that may leave for *node* now, the oldest first."""
-        is_object = and_(t.instances.c.sop_uid == t.deliveries.c.sop_uid, t.instances.c.digest == t.deliveries.c.digest)
-        query = select(t.deliveries.c.document, t.instances.c.document).join(t.instances, is_object)
-        rows = await self._readers.read(lambda c: c.select(_due(query, node, now, limit)))
+        asked = {"destination": (node,), "now": (moment(now),), "limit": (limit,)}
+        rows = await self._readers.ask(self._due_objects, asked)
         return [(DELIVERY.value(row), INSTANCE.value(instance)) for row, instance in rows]
 
     async def next_due_at(self, destination: str) -> datetime | None:
         """Tell when the next row may leave; rows behind another of their lane do not count."""
-        c = t.deliveries.c
-        query = _heads(select(c.not_before), destination).order_by(c.not_before).limit(1)
-        rows = await self._readers.read(lambda connection: connection.select(query))
-        return read_moment(rows[0][0]) if rows else None
+        rows = await self._readers.ask(self._next_due_at, {"destination": (destination,)})
+        return read_moment(rows[0][0] or "")
 
     async def counts(self) -> dict[str, dict[str, int]]:
         """Count the rows of each destination by state, without those that are delivered or cancelled."""
         c = t.deliveries.c
         query = select(c.destination, c.state, func.count()).where(t.IS_OPEN).group_by(c.destination, c.state)
         counted: dict[str, dict[str, int]] = {}
-        for destination, state, count in await self._readers.read(lambda connection: connection.select(query)):
+        for destination, state, count in await self._readers.rows(query):
             counted.setdefault(destination, {})[state] = count
         return counted
 
@@ -92,14 +89,33 @@ def reset_executing() -> Job[int]:
     return Job(keys=((Delivery, key),), decide=decide)
 
 
-def _due(query: Select[Any], destination: str, now: datetime, limit: int) -> Select[Any]:
-    """Walk the queue from its oldest row; the other indexes would have it sorted first."""
+def _due(asked: Asked) -> Select[Any]:
+    query = (
+        select(t.deliveries.c.document, t.events.c.document)
+        .join(t.events, t.events.c.id == t.deliveries.c.event_id, isouter=True)
+        .where(t.deliveries.c.sop_uid == "")
+    )
+    return _first_due(query, asked)
+
+
+def _due_objects(asked: Asked) -> Select[Any]:
+    c = t.instances.c
+    is_object = and_(c.sop_uid == t.deliveries.c.sop_uid, c.digest == t.deliveries.c.digest)
+    return _first_due(select(t.deliveries.c.document, c.document).join(t.instances, is_object), asked)
+
+
+def _next_due_at(asked: Asked) -> Select[Any]:
+    return _heads(select(func.min(t.deliveries.c.not_before)), asked)
+
+
+def _first_due(query: Select[Any], asked: Asked) -> Select[Any]:
+    """Walk the queue from its oldest row."""
     c = t.deliveries.c
-    heads = _heads(query, destination).where(aside(c.not_before) <= moment(now))
-    return heads.order_by(c.id).limit(limit)
+    due = _heads(query, asked).where(c.not_before <= asked["now"][0]).order_by(c.id)
+    return due.limit(bindparam(None, asked["limit"][0], Integer))
 
 
-def _heads(query: Select[Any], destination: str) -> Select[Any]:
+def _heads(query: Select[Any], asked: Asked) -> Select[Any]:
     """Leave the rows that wait and have no unfinished row of their lane before them."""
     c, earlier = t.deliveries.c, _earlier.c
     is_behind = exists().where(
@@ -109,4 +125,4 @@ def _heads(query: Select[Any], destination: str) -> Select[Any]:
         earlier.id < c.id,
         earlier.state.in_(UNFINISHED),
     )
-    return query.where(t.IS_OPEN, c.destination == destination, aside(c.state).in_(_WAITING), ~is_behind)
+    return query.where(t.IS_OPEN, c.destination == asked["destination"][0], c.state.in_(_WAITING), ~is_behind)

@@ -50,6 +50,12 @@ def begin_reading(dialect: Dialect) -> str:
     return "BEGIN" if dialect.name == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
+def is_in_transaction(connection: Any) -> bool:
+    """Say whether a driver's connection has a transaction open; SQLite ends it by itself after some errors."""
+    info = getattr(connection, "info", None)
+    return bool(info.transaction_status if info is not None else connection.in_transaction)
+
+
 def advisory_lock(dialect: Dialect) -> str | None:
     """Give the statement that holds a key against the writers of other processes; SQLite has one writer a file."""
     return None if dialect.name == "sqlite" else "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"

@@ -16,15 +16,17 @@ class FileLock:
     def __init__(self, database: Path) -> None:
         """Take the lock; raise ConfigurationError (S004) when another process has it."""
         self.path = database.with_name(database.name + ".lock")
+        self._descriptor = -1
         try:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._take(database)
         except OSError as error:
+            self.release()
             raise ConfigurationError(
-                f"the lock file {self.path} cannot be opened: {error.strerror}",
+                f"the lock file {self.path} cannot be used: {error.strerror}",
                 code="S004",
-                hint="give the broker's user the right to write in that folder",
+                hint="give the broker's user the right to write in that folder, and room on its disk",
             ) from error
-        self._take(database)
 
     def __enter__(self) -> FileLock:
         return self
@@ -43,7 +45,7 @@ class FileLock:
     def _take(self, database: Path) -> None:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             owner = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             self.release()
             raise ConfigurationError(

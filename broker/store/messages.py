@@ -44,7 +44,7 @@ class MessageReader:
         if cursor:
             conditions.append(c.id < cursor)
         query = select(c.id, *MESSAGE.content_columns).where(*conditions).order_by(c.id.desc()).limit(limit + 1)
-        rows, following = page(await self._readers.read(lambda connection: connection.select(query)), limit)
+        rows, following = page(await self._readers.rows(query), limit)
         return [MESSAGE.value(*row[1:]) for row in rows], following
 
     async def get(self, message_id: str) -> StoredMessage | None:

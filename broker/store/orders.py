@@ -83,7 +83,7 @@ class OrderReader:
             .order_by(latest.desc())
             .limit(limit + 1)
         )
-        rows, following = page(await self._readers.read(lambda connection: connection.select(query)), limit)
+        rows, following = page(await self._readers.rows(query), limit)
         return [(ORDER.value(order), PATIENT.value(patient)) for _, order, patient in rows], following
 
     async def get(self, order_id: str) -> Order | None:

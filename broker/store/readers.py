@@ -14,6 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from broker.errors import BrokerError
 from broker.store.connection import Connection, Row
 from broker.store.kinds import Kind
+from broker.store.prepared import Asked, Prepared
 
 T = TypeVar("T")
 
@@ -30,9 +31,25 @@ class Readers:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store-reader")
         self._connections: dict[int, Connection] = {}
 
+    def open(self) -> None:
+        """Start all threads and open their connections: later there may be no room on the disk to do so."""
+        together = threading.Barrier(THREADS)
+        started = [self._pool.submit(self._read, lambda connection: together.wait(10)) for _ in range(THREADS)]
+        for one in started:
+            one.result()
+
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run *query* on a thread's connection; raise BrokerError (S007) when the database cannot be read."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)
+
+    async def ask(self, prepared: Prepared, asked: Asked) -> list[Row]:
+        """Run a prepared query."""
+        text, parameters = prepared.query(asked)
+        return await self.read(lambda connection: connection.fetch(text, parameters))
+
+    async def rows(self, query: Select[Any]) -> list[Row]:
+        """Run *query*, which is compiled for this once."""
+        return await self.read(lambda connection: connection.select(query))
 
     async def values(self, kind: Kind[T], query: Select[Any]) -> list[T]:
         """Run *query* for contents of *kind*; give the values."""

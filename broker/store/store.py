@@ -49,8 +49,8 @@ class Store:
         Raises ConfigurationError: S004 another broker has it, S005 it cannot be opened, S006 a newer broker made it,
         S010 no usable address.
         """
-        lock, engine = await asyncio.to_thread(_prepare, url)
-        return cls(GroupWriter(Batches(engine, fan_out), on_death), Readers(engine), lock)
+        lock, engine, readers = await asyncio.to_thread(_prepare, url)
+        return cls(GroupWriter(Batches(engine, fan_out), on_death), readers, lock)
 
     async def run(self, job: Job[R]) -> R:
         """Run *job* in a writing transaction (see GroupWriter.run)."""
@@ -78,14 +78,16 @@ class Store:
             self._lock.release()
 
 
-def _prepare(url: str) -> tuple[FileLock | None, Engine]:
+def _prepare(url: str) -> tuple[FileLock | None, Engine, Readers]:
     file = database_file(url)
     lock = None if file is None else FileLock(file)
     try:
         engine = open_engine(url)
         bring_up_to_date(engine)
+        readers = Readers(engine)
+        readers.open()
     except BaseException:
         if lock is not None:
             lock.release()
         raise
-    return lock, engine
+    return lock, engine, readers

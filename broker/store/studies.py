@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from broker.domain.records import RawDataSet
@@ -12,6 +13,7 @@ from broker.domain.study import Instance, Study
 from broker.store import tables as t
 from broker.store.bookkinds import INSTANCE, RAW_DATA_SET, STUDY
 from broker.store.codec import moment, read_moment
+from broker.store.prepared import Asked, Prepared
 from broker.store.readers import Readers, page
 
 _WAITS: ColumnElement[bool] = literal_column("studies.is_complete = 0 AND studies.quiet_at <> ''")
@@ -22,6 +24,8 @@ class StudyReader:
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
+        self._due_quiet = Prepared(readers.dialect, _due_quiet)
+        self._next_quiet_at = Prepared(readers.dialect, _next_quiet_at)
 
     async def search(self, *, state: str = "", limit: int = 50, cursor: str = "") -> tuple[list[Study], str]:
         """Find studies, those with the newest object first, and the cursor of the next page (empty: there is none)."""
@@ -32,7 +36,7 @@ class StudyReader:
             query = query.where(c.state == state)
         if cursor:
             query = query.where(c.last_at <= cursor.partition(" ")[0], place < cursor)
-        rows, following = page(await self._readers.read(lambda connection: connection.select(query)), limit)
+        rows, following = page(await self._readers.rows(query), limit)
         return [STUDY.value(row[1]) for row in rows], following
 
     async def get(self, study_uid: str) -> Study | None:
@@ -42,14 +46,11 @@ class StudyReader:
 
     async def due_quiet(self, now: datetime) -> list[str]:
         """Give the Study UIDs whose quiet time is over, the longest waiting first."""
-        c = t.studies.c
-        query = select(c.uid).where(_WAITS, c.quiet_at <= moment(now)).order_by(c.quiet_at)
-        return [uid for (uid,) in await self._readers.read(lambda connection: connection.select(query))]
+        return [uid for (uid,) in await self._readers.ask(self._due_quiet, {"now": (moment(now),)})]
 
     async def next_quiet_at(self) -> datetime | None:
         """Tell when the next quiet time is over."""
-        query = select(func.min(t.studies.c.quiet_at)).where(_WAITS)
-        ((first,),) = await self._readers.read(lambda connection: connection.select(query))
+        ((first,),) = await self._readers.ask(self._next_quiet_at, {})
         return read_moment(first or "")
 
 
@@ -68,10 +69,19 @@ class InstanceReader:
     async def paths(self) -> set[str]:
         """Give the paths of all objects, relative to the spool."""
         query = select(t.instances.c.path)
-        return {path for (path,) in await self._readers.read(lambda connection: connection.select(query))}
+        return {path for (path,) in await self._readers.rows(query)}
 
     async def raw_data_sets(self, uid: str) -> list[RawDataSet]:
         """Give the data sets of an MPPS as they came, in order."""
         c = t.raw_data_sets.c
         query = select(*RAW_DATA_SET.content_columns).where(c.uid == uid).order_by(c.at)
         return await self._readers.values(RAW_DATA_SET, query)
+
+
+def _due_quiet(asked: Asked) -> Select[Any]:
+    c = t.studies.c
+    return select(c.uid).where(_WAITS, c.quiet_at <= asked["now"][0]).order_by(c.quiet_at)
+
+
+def _next_quiet_at(asked: Asked) -> Select[Any]:
+    return select(func.min(t.studies.c.quiet_at)).where(_WAITS)

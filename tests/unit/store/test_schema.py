@@ -1,0 +1,98 @@
+"""Making and upgrading the tables."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+import broker.store
+from broker.errors import ConfigurationError
+from broker.store import schema
+from broker.store.dialects import open_engine
+from broker.store.tables import metadata
+
+
+def test_the_revisions_make_the_tables_that_the_code_uses(database):
+    engine = open_engine(f"sqlite:///{database}")
+
+    schema.bring_up_to_date(engine)
+
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        made = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    with open_engine(f"sqlite:///{database.with_name('other.db')}").connect() as connection:
+        metadata.create_all(connection)
+        declared = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    assert {(name, _plain(sql)) for name, sql in made if name != "alembic_version"} == {
+        (name, _plain(sql)) for name, sql in declared
+    }
+
+
+def _plain(sql):
+    return " ".join(sql.split())
+
+
+def test_the_newest_revision_is_the_one_that_is_looked_for():
+    folder = Path(broker.store.__file__).with_name("migrations")
+
+    assert ScriptDirectory(str(folder)).get_heads() == [schema.HEAD]
+
+
+def test_a_database_of_a_newer_broker_is_refused_and_left_alone(database):
+    engine = open_engine(f"sqlite:///{database}")
+    schema.bring_up_to_date(engine)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(ConfigurationError) as raised:
+        schema.bring_up_to_date(engine)
+
+    assert raised.value.code == "S006"
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+@pytest.mark.parametrize("content", [b"this is no database, it is a letter" * 100, None])
+def test_what_is_no_database_is_refused(database, opened, content):
+    if content is None:
+        database.mkdir()
+    else:
+        database.write_bytes(content)
+
+    async def story():
+        async with opened():
+            pass
+
+    with pytest.raises(ConfigurationError) as raised:
+        asyncio.run(story())
+
+    assert raised.value.code == "S005"
+
+
+@pytest.mark.parametrize("url", ["mysql://host/name", "sqlite://", "sqlite:///:memory:", "nonsense"])
+def test_an_address_that_cannot_be_used_is_refused(url):
+    with pytest.raises(ConfigurationError) as raised:
+        open_engine(url)
+
+    assert raised.value.code == "S010"
+
+
+def test_an_up_to_date_database_is_opened_without_alembic(database):
+    engine = open_engine(f"sqlite:///{database}")
+    schema.bring_up_to_date(engine)
+    program = (
+        "import sys; from broker.store.dialects import open_engine; from broker.store.schema import bring_up_to_date;"
+        f"bring_up_to_date(open_engine('sqlite:///{database}')); print('alembic' in sys.modules)"
+    )
+
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert said.stdout == "False\n"
