@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from broker.app import App, now
+from broker.app import App
 from broker.config.model import Configuration
 from broker.mllp.client import MllpClient
 from broker.sim.orders import SimulatedOrder, make_order
 from broker.sim.receivers import SimulatedArchive, SimulatedRis
 from broker.sim.scanner import Scanner
+from broker.wiring import now
 
 WAIT_SECONDS = 30.0
 SHORT = 0.02
