@@ -46,6 +46,7 @@ def _delivery_keys(delivery: Delivery) -> Iterator[NamedKey]:
         yield "state", delivery.state
     if delivery.sop_uid and delivery.state in UNFINISHED:
         yield "object", delivery.study_uid
+        yield "copy", delivery.study_uid, delivery.sop_uid
 
 
 def _delivery_columns(delivery: Delivery, version: int) -> tuple[Any, ...]:
@@ -106,6 +107,8 @@ EVENT = Kind(
     columns=_event_columns,
 )
 
+_IS_UNFINISHED_OBJECT = t.IS_OPEN & t.present(t.deliveries.c.sop_uid) & t.deliveries.c.state.in_(UNFINISHED)
+
 DELIVERY = Kind(
     type=Delivery,
     table=t.deliveries,
@@ -114,10 +117,11 @@ DELIVERY = Kind(
     finders={
         "id": by(t.deliveries.c.id),
         "state": Finder(columns=(t.deliveries.c.state,), source=t.deliveries, fixed=t.IS_OPEN),
-        "object": Finder(
-            columns=(t.deliveries.c.study_uid,),
+        "object": Finder(columns=(t.deliveries.c.study_uid,), source=t.deliveries, fixed=_IS_UNFINISHED_OBJECT),
+        "copy": Finder(
+            columns=(t.deliveries.c.study_uid, t.deliveries.c.sop_uid),
             source=t.deliveries,
-            fixed=t.IS_OPEN & t.present(t.deliveries.c.sop_uid) & (t.deliveries.c.state != "dead"),
+            fixed=_IS_UNFINISHED_OBJECT,
         ),
     },
     columns=_delivery_columns,

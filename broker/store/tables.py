@@ -255,15 +255,8 @@ deliveries = Table(
 )
 """*is_open* is 0 for what is delivered or cancelled."""
 _index("deliveries_lane", deliveries.c.destination, deliveries.c.lane, deliveries.c.id, where="is_open = 1")
-_index(
-    "deliveries_queue",
-    deliveries.c.destination,
-    deliveries.c.id,
-    deliveries.c.not_before,
-    deliveries.c.state,
-    where="is_open = 1",
-)
-_index("deliveries_object", deliveries.c.study_uid, where="is_open = 1 AND sop_uid <> ''")
+_index("deliveries_queue", deliveries.c.destination, deliveries.c.id, where="is_open = 1")
+_index("deliveries_object", deliveries.c.study_uid, deliveries.c.sop_uid, where="is_open = 1 AND sop_uid <> ''")
 _index("deliveries_order", deliveries.c.order_id, where="order_id <> ''")
 
 

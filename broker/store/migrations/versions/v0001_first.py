@@ -87,9 +87,9 @@ INDEXES = (
     ("events_patient", "events", "patient_ref", "order_id = '' AND patient_ref <> ''", False),
     ("events_study", "events", "study_uid", "order_id = '' AND study_uid <> ''", False),
     ("deliveries_lane", "deliveries", "destination lane id", "is_open = 1", False),
-    ("deliveries_object", "deliveries", "study_uid", "is_open = 1 AND sop_uid <> ''", False),
+    ("deliveries_object", "deliveries", "study_uid sop_uid", "is_open = 1 AND sop_uid <> ''", False),
     ("deliveries_order", "deliveries", "order_id", "order_id <> ''", False),
-    ("deliveries_queue", "deliveries", "destination id not_before state", "is_open = 1", False),
+    ("deliveries_queue", "deliveries", "destination id", "is_open = 1", False),
     ("tokens_hash", "tokens", "token_hash", "", True),
 )
 """Name, table, columns, condition, and whether it is unique."""
