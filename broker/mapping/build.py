@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from broker.errors import BrokerError
 from broker.hl7.charset import find_codec
@@ -183,7 +183,7 @@ def _zone(file: MappingFile, report: Report) -> ZoneInfo | None:
         return None
     try:
         return ZoneInfo(file.timezone)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZoneInfoNotFoundError):
         report.error("M014", _place(file, "timezone"), f"no time zone '{file.timezone}'", "as in Europe/Madrid")
         return None
 

@@ -13,6 +13,9 @@ from broker.mapping.spec import CLEAN, CONVERSIONS, RULE, Setting, Settings
 from broker.mapping.syntax import Clean, Conversion, Each, Rule
 from broker.mapping.yamlfile import Block, Listing, Node, Text
 
+SUGGESTIONS_LIMIT = 50
+"""Mistakes after which no DICOM keyword is suggested any more: a look through all of them takes a while."""
+
 NUMBERED_STEPS = ("pad_left", "first", "last")
 
 _FIELD_OF = {"from": "source", "with": "with_text", "as": "conversion"}
@@ -73,7 +76,8 @@ class RuleParser:
             attribute = types.find_attribute(name)
             rule = self.rule(key, value)
             if attribute is None:
-                hint = suggestion(name, types.keywords())
+                is_few = len(self.report.problems) < SUGGESTIONS_LIMIT
+                hint = suggestion(name, types.keywords()) if is_few else ""
                 self.report.error("M010", key.place, f"'{name}' is not a DICOM attribute", hint)
             elif attribute.vr not in types.USABLE_VRS:
                 self.report.error(

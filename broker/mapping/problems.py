@@ -48,6 +48,7 @@ class Report:
 
     def __init__(self, whole: Report | None = None) -> None:
         self.problems: list[Problem] = []
+        self._seen: set[Problem] = set()
         self._lines: dict[str, list[str]] = whole._lines if whole else {}
 
     def know(self, path: str, text: str) -> None:
@@ -70,7 +71,10 @@ class Report:
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Take over problems, each once: a mistake in a parent is found again in every child."""
-        self.problems += [problem for problem in problems if problem not in self.problems]
+        for problem in problems:
+            if problem not in self._seen:
+                self._seen.add(problem)
+                self.problems.append(problem)
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:

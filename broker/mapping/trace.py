@@ -67,9 +67,14 @@ def _line(line: TraceLine, mask: bool) -> str:
     else:
         text = _written(value)
         shown = f"'{masked(line.path, line.vr, text) if mask else text}'"
+    how = (
+        re.sub(r"\[[^\]]*\] from", "[***] from", line.how)
+        if mask and shown != "(empty)" and "***" in shown
+        else line.how
+    )
     where = f"{line.place.path}:{line.place.line}"
     what = f"{line.vr} {shown if len(shown) <= WIDTHS[1] - 3 else shown[: WIDTHS[1] - 5] + '…' + shown[-1]}"
-    return f"  {path:<{WIDTHS[0]}} {what:<{WIDTHS[1]}} <- {line.how:<{WIDTHS[2]}} {where}".rstrip()
+    return f"  {path:<{WIDTHS[0]}} {what:<{WIDTHS[1]}} <- {how:<{WIDTHS[2]}} {where}".rstrip()
 
 
 def _written(value: Any) -> str:

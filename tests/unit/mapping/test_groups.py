@@ -1,0 +1,61 @@
+"""Which segments belong to which order of a message."""
+
+from __future__ import annotations
+
+import pytest
+
+from broker.hl7.message import Message
+from broker.mapping.groups import split
+
+MSH = "MSH|^~\\&|RIS|NORTH|||20260401||ORM^O01|1|P|2.3.1"
+
+
+def shape(*lines: str, one_per: str = "ORC") -> tuple[list[dict[str, list[str]]], list[str]]:
+    groups, orphans = split(Message.parse("\r".join([MSH, *lines])), one_per)
+    shown = [
+        {name: [segment.raw(1) for segment in found] for name, found in group.segments.items() if name != "MSH"}
+        for group in groups
+    ]
+    return shown, [segment.raw(1) for segment in orphans]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["PID|p", "ORC|1", "OBR|a", "ZDS|z"], [{"PID": ["p"], "ORC": ["1"], "OBR": ["a"], "ZDS": ["z"]}]),
+        (["ORC|1"], [{"ORC": ["1"]}]),
+        (["OBR|a", "OBR|b"], [{"OBR": ["a"]}, {"OBR": ["b"]}]),
+        (["PID|p"], [{"PID": ["p"]}]),
+        (
+            ["ORC|1", "OBR|a", "ORC|2", "OBR|b", "ZDS|z"],
+            [{"ORC": ["1"], "OBR": ["a"], "ZDS": ["z"]}, {"ORC": ["2"], "OBR": ["b"], "ZDS": ["z"]}],
+        ),
+        (
+            ["ORC|1", "TQ1|t", "OBR|a", "NTE|n", "OBR|b"],
+            [{"ORC": ["1"], "TQ1": ["t"], "OBR": ["a"], "NTE": ["n"]}, {"ORC": ["1"], "TQ1": ["t"], "OBR": ["b"]}],
+        ),
+        (["IPC|i", "ORC|1", "OBR|a"], [{"IPC": ["i"], "ORC": ["1"], "OBR": ["a"]}]),
+        (["NTE|n", "OBX|x", "ORC|1"], [{"ORC": ["1"]}]),
+        (["ORC|1", "ORC|2", "OBR|b"], [{"ORC": ["1"]}, {"ORC": ["2"], "OBR": ["b"]}]),
+        (["OBR|a", "ORC|1"], [{"OBR": ["a"], "ORC": ["1"]}]),
+        (
+            ["ORC|1", "OBR|a", "ZDS|y", "ORC|2", "OBR|b", "ORC|3", "OBR|c", "ZDS|z"],
+            [
+                {"ORC": ["1"], "OBR": ["a"], "ZDS": ["y"]},
+                {"ORC": ["2"], "OBR": ["b"], "ZDS": ["z"]},
+                {"ORC": ["3"], "OBR": ["c"], "ZDS": ["z"]},
+            ],
+        ),
+    ],
+)
+def test_groups(lines: list[str], expected: list[dict[str, list[str]]]) -> None:
+    assert shape(*lines) == (expected, [])
+
+
+def test_an_obr_that_no_order_uses_is_an_orphan() -> None:
+    assert shape("OBR|a", "ORC|1", "OBR|b")[1] == ["a"]
+
+
+def test_another_segment_may_start_the_orders() -> None:
+    groups, _ = shape("ZOR|1", "OBX|x", "ZOR|2", one_per="ZOR")
+    assert groups == [{"ZOR": ["1"], "OBX": ["x"]}, {"ZOR": ["2"]}]
