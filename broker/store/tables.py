@@ -124,8 +124,7 @@ steps = Table(
 _index("steps_step", steps.c.step_id)
 _index("steps_procedure", steps.c.procedure_id, where="is_listed = 1")
 _index("steps_patient", steps.c.patient_ref, where="is_listed = 1")
-_index("steps_start", steps.c.start, where="is_listed = 1")
-_index("steps_modality", steps.c.modality, steps.c.start, where="is_listed = 1")
+_index("steps_start", steps.c.start, steps.c.modality, where="is_listed = 1")
 
 step_stations = _links("step_stations", "ae", "start", "order_id", "procedure_id", "step_id")
 """The stations of listed steps, and their starts once more so that one index answers a scanner's usual query."""

@@ -116,7 +116,9 @@ def _condition(name: str, values: Any, is_leading: bool) -> ColumnElement[bool]:
         case "study_uids":
             column = s.order_id
             wanted = select(t.order_studies.c.order_id).where(t.order_studies.c.study_uid.in_(values))
+        case "modalities":
+            return s.modality.in_(values)
         case _:
             columns = {"step_ids": s.step_id, "patients": s.patient_ref, "procedure_ids": s.procedure_id}
-            column, wanted = columns.get(name, s.modality), values
+            column, wanted = columns[name], values
     return (column if is_leading else aside(column)).in_(wanted)
