@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from broker.mapping.chains import first_of
-from broker.mapping.conditions import compile_condition, find_table
+from broker.mapping.conditions import compile_condition, find_table, never
 from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal
 from broker.mapping.convert import cleaner, shown, stable_uid
 from broker.mapping.expr import Name, Path, Source
@@ -125,13 +125,14 @@ def _alternatives(rules: Sequence[Rule], target: Target, scope: Scope) -> Fetch:
     fetches = []
     for place, rule in enumerate(rules):
         fetch = compile_value(rule, target, scope)
-        if rule.conversion is not None or rule.on_invalid:
+        if fetch is not nothing and (rule.conversion is not None or rule.on_invalid):
             fetch = finisher(rule, target, fetch, scope.report, is_inner=True)
-        fetches.append(fetch)
+        if fetch is not nothing:
+            fetches.append(fetch)
         if place + 1 < len(rules) and rule.given & {"value", "default"} and rule.when is None:
             following = rules[place + 1]
             scope.report.warning("M061", following.place, "this rule can never apply: the one before always does")
-    return first_of(fetches, scope.null_stops)
+    return first_of(fetches or [nothing], scope.null_stops)
 
 
 def _joined(rule: Rule, scope: Scope) -> Fetch:
@@ -197,6 +198,8 @@ def _cleaned(fetch: Fetch, clean: Callable[[str], str]) -> Fetch:
         value = fetch(context)
         if value is None or value == NULL:
             return value
+        if type(value) is str:
+            return clean(value) or None
         return _each_value(value, lambda text: clean(text) or None)
 
     return cleaned
@@ -241,6 +244,8 @@ def _looked_up(fetch: Fetch, rule: Rule, target: Target, scope: Scope) -> Fetch:
         value = fetch(context)
         if value is None or value == NULL:
             return value
+        if type(value) is str:
+            return look_up(value, context)
         found = _each_value(value, lambda text: look_up(text, context))
         return [one for one in found if one != NULL] or NULL if isinstance(found, list) else found
 
@@ -250,6 +255,8 @@ def _looked_up(fetch: Fetch, rule: Rule, target: Target, scope: Scope) -> Fetch:
 def _conditional(fetch: Fetch, rule: Rule, scope: Scope) -> Fetch:
     assert rule.when is not None
     test = compile_condition(rule.when, scope, inherit)
+    if test is never:
+        return nothing
     return lambda context: fetch(context) if test(context) else None
 
 

@@ -22,6 +22,9 @@ def compile_condition(condition: Condition, scope: Scope, inherit: Inherit) -> T
     match condition:
         case AllOf(conditions=parts):
             tests = [compile_condition(part, scope, inherit) for part in parts]
+            if len(tests) == 2:
+                first, second = tests
+                return lambda context: first(context) and second(context)
             return lambda context: all(test(context) for test in tests)
         case AnyOf(conditions=parts):
             tests = [compile_condition(part, scope, inherit) for part in parts]
@@ -39,7 +42,14 @@ def compile_condition(condition: Condition, scope: Scope, inherit: Inherit) -> T
         case InTable():
             keys = find_table(condition.table, scope)
             looked_up = _fetch(condition.term, scope, inherit)
+            if not keys:
+                return never
             return lambda context: _text(looked_up(context)) in keys
+
+
+def never(context: Context) -> bool:
+    """Say no: what a condition about an empty table comes to."""
+    return False
 
 
 def _compare(condition: Compare, scope: Scope, inherit: Inherit) -> Test:

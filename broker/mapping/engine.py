@@ -123,10 +123,7 @@ class Translator:
             used |= context.used
         kept, taken_along = self._kept(outputs, rejections)
         return Translation(
-            outputs=tuple(
-                replace(output, item=item)
-                for output, item in zip(kept, number_steps([output.item for output in kept]), strict=True)
-            ),
+            outputs=_with_step_numbers(kept),
             rejections=(*rejections, *taken_along),
             unused=_unused(message, used) if trace else (),
         )
@@ -172,6 +169,13 @@ class Translator:
             else:
                 taken_along.append(_taken_along(output, cause))
         return kept, taken_along
+
+
+def _with_step_numbers(outputs: list[Output]) -> tuple[Output, ...]:
+    if len(outputs) < 2:
+        return tuple(outputs)
+    items = number_steps([output.item for output in outputs])
+    return tuple(replace(output, item=item) for output, item in zip(outputs, items, strict=True))
 
 
 def _orphan(segment: Segment, message: Message, place: Place) -> Rejection:

@@ -18,6 +18,9 @@ Wanted = Literal["text", "name", "code"]
 Read = Callable[[Segment, int], Any]
 """Reads one repetition of a field: a text or an item, NULL, or None when missing."""
 
+Build = Callable[[list[str]], Any]
+"""Makes a name or an item of the parts of a composite."""
+
 ID_FIRST = frozenset({"XCN", "CNN", "PPN"})
 """Names whose first component is a number (HL7 2.5.1 2.A.88)."""
 
@@ -38,9 +41,10 @@ def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, orig
             subcomponent=path.subcomponent,
             origin=origin,
         )
+    if is_plain:
+        return _plain_composite(path, read, _builder(wanted, datatype), wanted == "name", origin)
     find_segment, find_repetition = _segment_finder(path), _repetition_finder(path, in_each)
     field = path.field
-    has_groups = wanted == "name" and is_plain and not path.component
 
     def fetch(context: Context) -> Any:
         segment = find_segment(context)
@@ -53,7 +57,35 @@ def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, orig
         context.origin = origin
         if context.is_tracing:
             context.used.add((segment.index, field))
-        return _with_groups(segment, field, value, read) if has_groups else value
+        return value
+
+    return fetch
+
+
+def _plain_composite(path: Path, read: Read, build: Build, has_groups: bool, origin: Origin) -> Fetch:
+    """Make the function for the first repetition at the first segment; what has nothing special in it is just split."""
+    name, field, component = path.segment, path.field, path.component
+
+    def fetch(context: Context) -> Any:
+        found = context.segments.get(name)
+        segment = found[0] if found else None
+        raw = segment.raw(field) if segment else ""
+        if not raw or segment is None:
+            return None
+        marks = segment.separators
+        is_special = component or not marks.component or marks.subcomponent in raw or marks.escape in raw
+        if is_special or marks.repetition in raw:
+            value = read(segment, 1)
+            if has_groups and not component:
+                value = _with_groups(segment, field, value, read)
+        else:
+            value = build(raw.split(marks.component))
+        if value is None:
+            return None
+        context.origin = origin
+        if context.is_tracing:
+            context.used.add((segment.index, field))
+        return value
 
     return fetch
 
@@ -89,10 +121,15 @@ def reader_of(path: Path, wanted: Wanted, datatype: str) -> Read:
     field, component, subcomponent = path.field, path.component, path.subcomponent
     if wanted == "text":
         return lambda segment, repetition: _text(segment, field, repetition, component or 1, subcomponent)
+    build = _builder(wanted, datatype)
+    return lambda segment, repetition: build(_parts(segment, field, repetition, component))
+
+
+def _builder(wanted: Wanted, datatype: str) -> Build:
     if wanted == "name":
         first = 1 if datatype in ID_FIRST else 0
-        return lambda segment, repetition: _name(_parts(segment, field, repetition, component), first)
-    return lambda segment, repetition: _code(_parts(segment, field, repetition, component))
+        return lambda parts: _name(parts, first)
+    return _code
 
 
 def _text(segment: Segment, field: int, repetition: int, component: int, subcomponent: int) -> str | None:
@@ -109,9 +146,6 @@ def _parts(segment: Segment, field: int, repetition: int, component: int) -> lis
     if component:
         pieces = pieces[component - 1 : component]
         pieces = pieces[0].split(mark) if pieces and mark else pieces
-    raw = segment.raw(field)
-    if mark and mark not in raw and segment.separators.escape not in raw:
-        return pieces
     return [_plain(piece, segment, mark) for piece in pieces]
 
 
@@ -125,7 +159,9 @@ def _name(parts: Sequence[str], first: int) -> str | None:
         return None
     if parts[0] == NULL and len(parts) == 1:
         return NULL
-    return name_of(["" if part == NULL else part for part in parts], first) or None
+    if NULL in parts:
+        parts = ["" if part == NULL else part for part in parts]
+    return name_of(parts, first) or None
 
 
 def _code(parts: Sequence[str]) -> Any:
@@ -140,7 +176,7 @@ def _code(parts: Sequence[str]) -> Any:
 def _with_groups(segment: Segment, field: int, name: Any, read: Read) -> Any:
     """Add ideographic and phonetic repetitions (XPN.8 I and P) as the groups of a PN (PS3.5 6.2.1)."""
     count = len(segment.repetitions(field))
-    if count < 2 or name == NULL:
+    if count < 2 or not name or name == NULL:
         return name
     by_code = {segment.value(field, n, 8): read(segment, n) for n in range(count, 0, -1)}
     ideographic, phonetic = by_code.get(IDEOGRAPHIC), by_code.get(PHONETIC)

@@ -30,6 +30,10 @@ def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
     A group starts at each *one_per*; where that is ORC, also at each further OBR, which shares the ORC before it, and at
     every OBR of a message without ORC. A message without any start is one group.
     """
+    if one_per == ORDER and _is_simple(message):
+        return [
+            Group(number=1, segments={segment.name: message.named(segment.name) for segment in message.segments})
+        ], []
     head, bodies = _bodies(message, one_per)
     named_head = _by_name(segment for segment in head if segment.name not in GROUP_ONLY)
     groups = []
@@ -40,6 +44,12 @@ def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
             _borrow(segments, message, body, len(bodies))
         groups.append(Group(number=number, segments=segments))
     return groups, _orphans(named_head.get(DETAIL, []), groups)
+
+
+def _is_simple(message: Message) -> bool:
+    """Say whether everything belongs to the one order there is: the usual message, the short way."""
+    is_one = len(message.named(ORDER)) == 1 and len(message.named(DETAIL)) < 2
+    return is_one and not any(message.named(name) for name in GROUP_ONLY)
 
 
 def _bodies(message: Message, one_per: str) -> tuple[list[Segment], list[list[Segment]]]:

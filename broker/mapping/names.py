@@ -15,16 +15,16 @@ _MARKS = {ord("\\"): " ", ord("\r"): " ", ord("\n"): " ", ord("\t"): " ", ord("^
 
 def name_of(parts: Sequence[str], first: int) -> str:
     """Make a PN of the parts of an XPN (*first* 0) or XCN, CNN (1): HL7 has suffix before prefix, DICOM the reverse."""
-    picked = [name_part(part) for part in parts[first : first + 6]] + [""] * 6
-    family, given, middle, suffix, prefix, degree = picked[:6]
-    suffix = f"{suffix} {degree}".strip()
+    picked = [part if not part or part.isalnum() else name_part(part) for part in parts[first : first + 6]]
+    picked += [""] * (6 - len(picked))
+    family, given, middle, suffix, prefix, degree = picked
+    if degree:
+        suffix = f"{suffix} {degree}".strip()
     return "^".join((family, given, middle, prefix, suffix)).rstrip("^")
 
 
 def name_part(text: str) -> str:
     """Make *text* fit to be one part of a PN."""
-    if not text or text.isalnum():
-        return text
     return printable(text.translate(_MARKS)).strip()
 
 
