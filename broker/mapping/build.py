@@ -18,12 +18,12 @@ from broker.mapping.compile import compile_rule, compile_value, inherit
 from broker.mapping.conditions import Test, compile_condition
 from broker.mapping.context import Context
 from broker.mapping.engine import Translation, Translator
-from broker.mapping.expr import AllOf, Condition
 from broker.mapping.finish import Target
 from broker.mapping.groups import ORDER
 from broker.mapping.items import compile_attributes
 from broker.mapping.link import Linked
 from broker.mapping.moments import UTC
+from broker.mapping.nodes import AllOf, Condition
 from broker.mapping.outbound import Renderer, Rendering, compile_segments
 from broker.mapping.problems import Place, Report, suggestion
 from broker.mapping.profiles import MODALITY_WORKLIST, Profile

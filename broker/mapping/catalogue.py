@@ -10,8 +10,8 @@ from broker.errors import BrokerError
 from broker.hl7.message import Message
 from broker.mapping.build import Mapping as Compiled
 from broker.mapping.build import build
-from broker.mapping.expr import AllOf, Compare, Condition, Path
 from broker.mapping.link import Files, Linked, link
+from broker.mapping.nodes import AllOf, Compare, Condition, Path
 from broker.mapping.parse_file import parse_file
 from broker.mapping.problems import Problem, Report
 from broker.mapping.syntax import MappingFile

@@ -10,10 +10,10 @@ from broker.mapping.chains import first_of
 from broker.mapping.conditions import compile_condition, find_table, never
 from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal
 from broker.mapping.convert import cleaner, shown, stable_uid
-from broker.mapping.expr import Name, Path, Source
 from broker.mapping.fetch import Wanted
 from broker.mapping.finish import Target, finisher
 from broker.mapping.items import compile_item
+from broker.mapping.nodes import Name, Path, Source
 from broker.mapping.syntax import Rule
 from broker.mapping.terms import Scope, fetch_source, nothing
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from broker.mapping.context import NULL, Context, Fetch
-from broker.mapping.expr import AllOf, AnyOf, Compare, Condition, InTable, Is, Matches, Not, Path, Term
+from broker.mapping.nodes import AllOf, AnyOf, Compare, Condition, InTable, Is, Matches, Not, Path, Term
 from broker.mapping.problems import suggestion
 from broker.mapping.syntax import Table
 from broker.mapping.terms import Inherit, Scope, fetch_term

@@ -154,6 +154,8 @@ def _integer(text: str, vr: str) -> str:
 
 
 def _code_string(text: str) -> str:
+    if text.isalnum() and text.isupper() and text.isascii() and len(text) <= LIMITS["CS"]:
+        return text
     code = text.strip().upper()
     if not _CODE_STRING.fullmatch(code):
         raise Unfit(f"{shown(text)} has characters that CS forbids")

@@ -1,136 +1,35 @@
 """Sources and conditions: the two small grammars of mapping language section 3, text in, syntax tree out.
 
-Every node knows its place in the file. A mistake becomes a problem (M040 in a source, M046 in a condition) and None.
+A mistake becomes a problem (M040 in a source, M046 in a condition) and None.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
+from broker.mapping.nodes import (
+    AllOf,
+    AnyOf,
+    Compare,
+    Condition,
+    Constant,
+    Fact,
+    InTable,
+    Is,
+    Matches,
+    Name,
+    Not,
+    Path,
+    Pick,
+    Source,
+    State,
+    Term,
+)
 from broker.mapping.problems import Place, Report
 from broker.mapping.yamlfile import Text
 
 LENGTH_LIMIT = 2_000
 NESTING_LIMIT = 20
-
-State = Literal["present", "missing", "null"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pick:
-    """Which repetition or segment: number *index*, or the first whose *first*.*second* is *text*."""
-
-    index: int = 0
-    first: int = 0
-    second: int = 0
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
-    """A place in a message; component and subcomponent 0 are the whole. *every*: all repetitions; likewise segments."""
-
-    segment: str
-    segment_pick: Pick | None = None
-    every_segment: bool = False
-    field: int
-    pick: Pick | None = None
-    every: bool = False
-    component: int = 0
-    subcomponent: int = 0
-    text: str
-    place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
-    """``$name``, ``$name.1``: a let, ``$n``, ``$count`` or ``$inherited``."""
-
-    name: str
-    component: int = 0
-    subcomponent: int = 0
-    text: str
-    place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """``order.accession``: something the broker knows."""
-
-    text: str
-    place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
-    """``"text"``."""
-
-    value: str
-    text: str
-    place: Place
-
-
-Term = Path | Name | Fact | Constant
-Source = tuple[Term, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compare:
-    """``OBR-24 = "CT" or "MR"``; with *negated* ``!=``."""
-
-    term: Term
-    values: tuple[str, ...]
-    negated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Is:
-    """``PV1-2 is present``."""
-
-    term: Term
-    state: State
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matches:
-    """``OBR-4.1 matches "CT*"``."""
-
-    term: Term
-    glob: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InTable:
-    """``OBR-24 in table modalities``."""
-
-    term: Term
-    table: Text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Not:
-    """``not ...``."""
-
-    condition: Condition
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllOf:
-    """``... and ...``."""
-
-    conditions: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnyOf:
-    """``... or ...``."""
-
-    conditions: tuple[Condition, ...]
-
-
-Condition = Compare | Is | Matches | InTable | Not | AllOf | AnyOf
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)

@@ -10,8 +10,8 @@ from broker.hl7.separators import unescape
 from broker.mapping.chains import PlainText
 from broker.mapping.context import NULL, Context, Fetch, Origin
 from broker.mapping.convert import code_item
-from broker.mapping.expr import Path, Pick
 from broker.mapping.names import name_of
+from broker.mapping.nodes import Path, Pick
 
 Wanted = Literal["text", "name", "code"]
 
@@ -95,9 +95,10 @@ def _every(path: Path, read: Read, origin: Origin) -> Fetch:
     find_segment, find_repetition = _segment_finder(path), _repetition_finder(path, False)
 
     def fetch(context: Context) -> Any:
-        if path.every_segment:
-            segments = context.segments.get(name, [])
-        else:
+        segments = context.segments.get(name)
+        if segments is None:
+            return None
+        if not path.every_segment:
             segments = [segment for segment in (find_segment(context),) if segment]
         values = []
         for segment in segments:

@@ -49,19 +49,24 @@ Reader = Callable[[str, ZoneInfo, ZoneInfo], Moment]
 
 def read_moment(text: str, theirs: ZoneInfo, ours: ZoneInfo) -> Moment:
     """Read an HL7 time stamp (HL7 2.5.1 2.A.22); with an offset or another zone it is moved to *ours*."""
-    found = _HL7.fullmatch(text.strip())
-    if found is None or not _is_date(found["date"]):
+    if len(text) in (8, 12, 14) and text.isascii() and text.isdigit():
+        day, digits, fraction, offset = text[:8], text[8:], "", None
+    else:
+        found = _HL7.fullmatch(text.strip())
+        if found is None:
+            raise Unfit(f"{shown(text)} is not a date")
+        day, digits, offset = found["date"], found["time"] or "", found["offset"]
+        fraction = f".{found['fraction']}" if found["fraction"] else ""
+    if not _is_date(day):
         raise Unfit(f"{shown(text)} is not a date")
-    digits = found["time"] or ""
     if not digits:
-        return Moment(date=found["date"])
+        return Moment(date=day)
     time = digits.ljust(6, "0")
     if time[:2] > "23" or time[2:4] > "59" or time[4:] > "59":
-        return Moment(date=found["date"], bad_time=digits)
-    fraction = f".{found['fraction']}" if found["fraction"] else ""
-    if found["offset"] is None and theirs is ours:
-        return Moment(date=found["date"], time=time + fraction)
-    return _shifted(found["date"], time, fraction, found["offset"], theirs, ours)
+        return Moment(date=day, bad_time=digits)
+    if offset is None and theirs is ours:
+        return Moment(date=day, time=time + fraction)
+    return _shifted(day, time, fraction, offset, theirs, ours)
 
 
 def _shifted(day: str, time: str, fraction: str, offset: str | None, theirs: ZoneInfo, ours: ZoneInfo) -> Moment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from broker.mapping.context import Origin
-from broker.mapping.expr import Name, Path, Term
+from broker.mapping.nodes import Name, Path, Term
 from broker.mapping.syntax import Rule
 from broker.mapping.terms import LET_DEPTH, Scope
 

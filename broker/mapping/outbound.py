@@ -13,12 +13,12 @@ from broker.mapping.compile import compile_value, inherit
 from broker.mapping.conditions import Test, compile_condition
 from broker.mapping.context import NOWHERE, NULL, Context, Fetch, Origin, Refusal
 from broker.mapping.engine import Rejection
-from broker.mapping.expr import Fact
 from broker.mapping.facts import Facts
 from broker.mapping.fetch import ID_FIRST
 from broker.mapping.finish import Target
 from broker.mapping.moments import UTC
 from broker.mapping.names import name_parts
+from broker.mapping.nodes import Fact
 from broker.mapping.problems import Place, suggestion
 from broker.mapping.syntax import Each, Rule, SegmentRule
 from broker.mapping.terms import Scope

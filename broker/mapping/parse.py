@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from broker.mapping import types
-from broker.mapping.expr import Condition, Fact, Path, Source, parse_condition, parse_source
+from broker.mapping.expr import parse_condition, parse_source
+from broker.mapping.nodes import Condition, Fact, Path, Source
 from broker.mapping.problems import Report, suggestion
 from broker.mapping.spec import CLEAN, CONVERSIONS, RULE, Setting, Settings
 from broker.mapping.syntax import Clean, Conversion, Each, Rule

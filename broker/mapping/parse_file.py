@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from broker.mapping.expr import Source
+from broker.mapping.nodes import Source
 from broker.mapping.parse import RuleParser
 from broker.mapping.problems import Report
 from broker.mapping.spec import FILE, SEGMENT, TEST

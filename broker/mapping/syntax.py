@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from broker.mapping.expr import Condition, Fact, Path, Source
+from broker.mapping.nodes import Condition, Fact, Path, Source
 from broker.mapping.problems import Place
 from broker.mapping.yamlfile import Block, Text
 

@@ -9,8 +9,8 @@ from typing import Any
 from broker.mapping import facts, types
 from broker.mapping.chains import PlainText, first_of, part_of_first
 from broker.mapping.context import NOWHERE, NULL, Context, Fetch, Origin
-from broker.mapping.expr import Constant, Fact, Name, Path, Source, Term
 from broker.mapping.fetch import Wanted, fetch_path
+from broker.mapping.nodes import Constant, Fact, Name, Path, Source, Term
 from broker.mapping.problems import Report, suggestion
 from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Each, Rule

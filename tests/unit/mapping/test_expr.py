@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from broker.mapping.expr import (
-    AllOf,
-    AnyOf,
-    Compare,
-    Constant,
-    Fact,
-    Is,
-    Name,
-    Not,
-    Path,
-    parse_condition,
-    parse_source,
-)
+from broker.mapping.expr import parse_condition, parse_source
+from broker.mapping.nodes import AllOf, AnyOf, Compare, Constant, Fact, Is, Name, Not, Path
 from broker.mapping.problems import Place, Report
 from broker.mapping.yamlfile import Text
 
