@@ -23,6 +23,7 @@ from broker.domain.order import Number, Order, Patient, Procedure, Step
 from broker.domain.records import Delivery, StoredMessage
 from broker.errors import ConfigurationError
 from broker.ports import Changes, Job
+from broker.observe.metrics import Metrics
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection, Part
 from broker.services.worklist import Worklist
@@ -76,7 +77,7 @@ async def running(folder: Path, auth: Auth = "none") -> AsyncIterator[Running]:
         messages=store.messages,
         deliveries=store.deliveries,
         alarms=store.events,
-        worklist=Worklist(store.worklist, {}, {}, lambda: NOW),
+        worklist=Worklist(store.worklist, {}, {}, lambda: NOW, Metrics()),
         health=Well(),
         writer=store,
         clock=lambda: NOW,
