@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -37,6 +38,7 @@ from broker.services.intake import Intake, ListenerRules
 from broker.services.notices import Courier, Health, Outbox
 from broker.services.performed import PerformedSteps
 from broker.services.progress import Rules
+from broker.services.retention import AgedReader, Retention
 from broker.services.studies import Studies
 from broker.services.worklist import Worklist
 from broker.store.store import Store
@@ -111,7 +113,9 @@ class App:
         self._outbox = Outbox(wiring.subscriptions(configuration), self.ids, self.metrics)
         if configuration.database_file is not None:
             configuration.database_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.store = await Store.open(configuration.database, fan_out=self._outbox.fan_out, on_death=self._on_death)
+        self.store = await Store.open(
+            configuration.database, fan_out=self._outbox.fan_out, on_death=self._on_death, on_commit=self.metrics.commit
+        )
         stack.push_async_callback(self.store.close)
         self._outbox.attach(self.store)
         await self.store.reset_executing()
@@ -179,6 +183,13 @@ class App:
         self._studies = Studies(self._outbox, self.store.studies, self._rules, now, self.ids, self.metrics)
         self._storage = Storage(self._spool, self._studies, now, IMPLEMENTATION_UID, IMPLEMENTATION_VERSION)
         self._workers["quiet time"] = self._studies.watch_quiet_time
+        retention = self.configuration.retention
+        kept: dict[str, tuple[AgedReader, timedelta]] = {
+            "deliveries": (self.store.deliveries, retention.delivered),
+            "events": (self.store.events, retention.events),
+            "messages": (self.store.messages, retention.messages),
+        }
+        self._workers["retention"] = Retention(kept, self.store, now).run
 
     def _build_couriers(self) -> None:
         for name in self.configuration.destinations:

@@ -77,6 +77,12 @@ class DeliveryReader:
             counted.setdefault(destination, {})[state] = count
         return counted
 
+    async def finished_before(self, before: datetime, limit: int) -> list[Delivery]:
+        """Give ended deliveries (a dead one is not) whose last attempt was due before *before*, the oldest first."""
+        c = t.deliveries.c
+        query = select(c.document).where(c.state.in_(DONE), c.not_before < moment(before)).order_by(c.id).limit(limit)
+        return await self._readers.values(DELIVERY, query)
+
 
 def reset_executing() -> Job[int]:
     """Make the job that makes rows available again which were on their way when their broker ended; it gives how many."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import literal_column, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from broker.domain.records import StoredMessage
 from broker.store import tables as t
+from broker.store.codec import moment
 from broker.store.readers import Readers, aside, page
 from broker.store.recordkinds import MESSAGE
 
@@ -51,3 +54,11 @@ class MessageReader:
         """Find one message by our id."""
         query = select(*MESSAGE.content_columns).where(t.messages.c.id == message_id)
         return next(iter(await self._readers.values(MESSAGE, query)), None)
+
+    async def finished_before(self, before: datetime, limit: int) -> list[StoredMessage]:
+        """Give messages received before *before* that wait for nobody (a parked one does), the oldest first."""
+        c = t.messages.c
+        query = (
+            select(*MESSAGE.content_columns).where(c.received_at < moment(before), c.state != "parked").order_by(c.id)
+        )
+        return await self._readers.values(MESSAGE, query.limit(limit))

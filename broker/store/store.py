@@ -21,7 +21,7 @@ from broker.store.readers import Readers
 from broker.store.schema import bring_up_to_date
 from broker.store.studies import InstanceReader, StudyReader
 from broker.store.worklist import WorklistReader
-from broker.store.writer import GroupWriter
+from broker.store.writer import GroupWriter, OnCommit, ignore
 
 R = TypeVar("R")
 
@@ -43,14 +43,22 @@ class Store:
         self.events = EventReader(readers)
 
     @classmethod
-    async def open(cls, url: str, *, fan_out: FanOut, on_death: Callable[[BaseException], None]) -> Store:
-        """Open the database at *url*, creating or upgrading its tables; *on_death* is told when the writer dies.
+    async def open(
+        cls,
+        url: str,
+        *,
+        fan_out: FanOut,
+        on_death: Callable[[BaseException], None],
+        on_commit: OnCommit = ignore,
+    ) -> Store:
+        """Open the database at *url*, creating or upgrading its tables; *on_death* is told when the writer dies,
+        *on_commit* of each transaction (jobs, seconds), on the writer's thread.
 
         Raises ConfigurationError: S004 another broker has it, S005 it cannot be opened, S006 a newer broker made it,
         S010 no usable address.
         """
         lock, engine, readers = await asyncio.to_thread(_prepare, url)
-        return cls(GroupWriter(Batches(engine, fan_out), on_death), readers, lock)
+        return cls(GroupWriter(Batches(engine, fan_out), on_death, on_commit), readers, lock)
 
     async def run(self, job: Job[R]) -> R:
         """Run *job* in a writing transaction (see GroupWriter.run)."""

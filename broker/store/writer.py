@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import perf_counter
 from typing import Any, TypeVar
 
 from broker.errors import BrokerError
@@ -18,6 +19,14 @@ from broker.ports import Job
 from broker.store.batch import Batches, CannotWrite, Outcome
 
 R = TypeVar("R")
+
+OnCommit = Callable[[int, float], None]
+"""Told of each transaction: its jobs and its seconds, on the writer's thread."""
+
+
+def ignore(jobs: int, seconds: float) -> None:
+    """Tell nobody."""
+
 
 MOST_JOBS = 64
 """Jobs in one transaction."""
@@ -38,8 +47,11 @@ class _Waiting:
 class GroupWriter:
     """Runs jobs in order of arrival, many in one transaction; made and used on the event loop (see ports.Writer)."""
 
-    def __init__(self, batches: Batches, on_death: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, batches: Batches, on_death: Callable[[BaseException], None], on_commit: OnCommit = ignore
+    ) -> None:
         self._batches = batches
+        self._on_commit = on_commit
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(MOST_WAITING)
@@ -112,9 +124,11 @@ class GroupWriter:
         return self._queue.get()
 
     def _settle(self, taken: list[_Waiting]) -> None:
+        began = perf_counter()
         try:
             outcomes = self._batches.run([waiting.job for waiting in taken])
             self._problem = ""
+            self._on_commit(len(taken), perf_counter() - began)
         except CannotWrite as error:
             self._problem = error.reason
             outcomes = [Outcome(error=error.for_sender()) for _ in taken]
