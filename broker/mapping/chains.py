@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.hl7.message import Segment
 from broker.mapping.context import NULL, Context, Fetch, Origin
 
 
@@ -66,25 +65,25 @@ def _chain(texts: Sequence[PlainText], null_stops: bool) -> Fetch:
     places = _places(texts)
 
     def fetch(context: Context) -> Any:
-        segments = context.segments
-        for name, field, component, subcomponent, is_first, origin in places:
-            found = segments.get(name)
-            if found is None:
+        known = context.parts
+        for key, name, field, component, subcomponent, origin in places:
+            parts = known.get(key)
+            if parts is None:
+                parts = known[key] = parts_of(context, name, field)
+            if not parts:
                 continue
-            segment = found[0]
-            value = segment.raw(field)
-            if not value:
-                continue
-            if value.isalnum():  # no separator, no escape: the field is its own first component
-                if not is_first:
+            value = parts[component - 1] if component <= len(parts) else ""
+            if subcomponent > 1:
+                value = context.segments[name][0].value(field, 1, component, subcomponent)
+            if value == "":
+                if component == 1 or parts[0] != NULL or len(parts) > 1:
                     continue
-            elif value != NULL:
-                value = text_in(segment, value, field, component, subcomponent)
-            if not value or (value == NULL and not null_stops):
+                value = NULL
+            if value == NULL and not null_stops:
                 continue
             context.origin = origin
             if context.is_tracing:
-                context.used.add((segment.index, field))
+                context.used.add((context.segments[name][0].index, field))
             return value
         return None
 
@@ -99,48 +98,50 @@ def part_of_first(texts: Sequence[PlainText], null_stops: bool) -> Fetch:
     places = _places(texts)
 
     def fetch(context: Context) -> Any:
-        segments = context.segments
-        for name, field, component, subcomponent, is_first, origin in places:
-            found = segments.get(name)
-            raw = found[0].raw(field) if found else ""
-            if not raw or found is None:
+        known = context.parts
+        for key, name, field, component, subcomponent, origin in places:
+            parts = known.get(key)
+            if parts is None:
+                parts = known[key] = parts_of(context, name, field)
+            if not parts or not parts[0]:
                 continue
-            if raw.isalnum():
-                value = raw if is_first else ""
-            elif raw == NULL:
+            value = parts[component - 1] if component <= len(parts) else ""
+            if subcomponent > 1:
+                value = context.segments[name][0].value(field, 1, component, subcomponent)
+            if len(parts) == 1 and parts[0] == NULL:
                 value = NULL
-            else:
-                marks = found[0].separators
-                if raw[0] == marks.component or raw[0] == marks.repetition:
-                    continue
-                value = text_in(found[0], raw, field, component, subcomponent)
             if value == NULL and not null_stops:
                 continue
             context.origin = origin
             if context.is_tracing:
-                context.used.add((found[0].index, field))
+                context.used.add((context.segments[name][0].index, field))
             return value or None
         return None
 
     return fetch
 
 
-def text_in(segment: Segment, raw: str, field: int, component: int, subcomponent: int) -> str:
-    """Give one component of the first repetition; *raw* is the field as written. The short way where nothing is special."""
+def parts_of(context: Context, name: str, field: int) -> list[str]:
+    """Give the components of a field's first repetition as text, of each the first subcomponent; a missing field has none."""
+    found = context.segments.get(name)
+    if found is None:
+        return MISSING
+    segment = found[0]
+    raw = segment.raw(field)
+    if not raw:
+        return MISSING
+    if raw.isalnum():  # no separator, no escape: the field is its own first component
+        return [raw]
     marks = segment.separators
-    mark = marks.component
-    if not mark or marks.escape in raw or marks.repetition in raw or marks.subcomponent in raw:
-        return segment.value(field, 1, component, subcomponent)
-    if subcomponent > 1:
-        return ""
-    if mark not in raw:
-        return raw if component == 1 else ""
-    parts = raw.split(mark, component)
-    return parts[component - 1] if component <= len(parts) else ""
+    if not marks.component or marks.subcomponent in raw or marks.escape in raw or marks.repetition in raw:
+        return [segment.value(field, 1, n) for n in range(1, len(segment.components(field)) + 1)]
+    return raw.split(marks.component)
 
 
-def _places(texts: Sequence[PlainText]) -> tuple[tuple[str, int, int, int, bool, Origin], ...]:
+MISSING: list[str] = []
+
+
+def _places(texts: Sequence[PlainText]) -> tuple[tuple[str, str, int, int, int, Origin], ...]:
     return tuple(
-        (one.name, one.field, one.component, one.subcomponent, one.component == 1 and one.subcomponent < 2, one.origin)
-        for one in texts
+        (f"{one.name}-{one.field}", one.name, one.field, one.component, one.subcomponent, one.origin) for one in texts
     )

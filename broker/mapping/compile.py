@@ -13,6 +13,7 @@ from broker.mapping.convert import cleaner, shown, stable_uid
 from broker.mapping.fetch import Wanted
 from broker.mapping.finish import Target, finisher
 from broker.mapping.items import compile_item
+from broker.mapping.needs import looked_at
 from broker.mapping.nodes import Name, Path, Source
 from broker.mapping.syntax import Rule
 from broker.mapping.terms import Scope, fetch_source, nothing
@@ -139,17 +140,26 @@ def _joined(rule: Rule, scope: Scope) -> Fetch:
     own = replace(scope, wanted="text", vr="LO")
     fetches = [fetch_source(source, own, inherit) for source in rule.join]
     between = rule.with_text.value if rule.with_text is not None else " "
-    first = rule.join[0][0].text if rule.join else ""
     text = "join " + ", ".join(_written(source) for source in rule.join)
+    first = next(looked_at(rule, scope), None)
+    origin = replace(first, text=text) if first else Origin(text)
 
     def fetch(context: Context) -> Any:
-        values = [fetch(context) for fetch in fetches]
-        origin = context.origin
-        parts = [part for value in values for part in (value if isinstance(value, list) else (value,))]
-        texts = [part for part in parts if part is not None and part != NULL]
+        texts: list[str] = []
+        is_null = False
+        for one in fetches:
+            value = one(context)
+            if value is None:
+                continue
+            if type(value) is list:
+                texts += value
+            elif value == NULL:
+                is_null = True
+            else:
+                texts.append(value)
         if not texts:
-            return NULL if NULL in parts else None
-        context.origin = Origin(text if first else origin.text, origin.segment, origin.field, origin.component)
+            return NULL if is_null else None
+        context.origin = origin
         return between.join(texts)
 
     return fetch

@@ -91,7 +91,7 @@ class Context:
     """The state of one run over one group. Rules set *origin* with every value that they find."""
 
     __slots__ = (
-        "count", "facts", "is_tracing", "lines", "moments", "n", "origin", "ours", "refused", "remarks", "repetition",
+        "count", "facts", "is_tracing", "lines", "moments", "n", "origin", "ours", "parts", "refused", "remarks", "repetition",
         "segments", "theirs", "used",
     )  # fmt: skip
 
@@ -114,6 +114,7 @@ class Context:
         self.remarks: list[Remark] = []
         self.refused: list[Refused] = []
         self.origin = NOWHERE
+        self.parts: dict[str, list[str]] = {}
         self.n = 0
         self.repetition = 1
         self.count = 0

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from broker.hl7.message import Segment
 from broker.hl7.separators import unescape
-from broker.mapping.chains import PlainText
+from broker.mapping.chains import PlainText, parts_of
 from broker.mapping.context import NULL, Context, Fetch, Origin
 from broker.mapping.convert import code_item
 from broker.mapping.names import name_of
@@ -63,23 +63,23 @@ def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, orig
 
 
 def _plain_composite(path: Path, read: Read, build: Build, has_groups: bool, origin: Origin) -> Fetch:
-    """Make the function for the first repetition at the first segment; what has nothing special in it is just split."""
+    """Make the function for the first repetition at the first segment."""
     name, field, component = path.segment, path.field, path.component
+    key = f"{name}-{field}"
 
     def fetch(context: Context) -> Any:
-        found = context.segments.get(name)
-        segment = found[0] if found else None
-        raw = segment.raw(field) if segment else ""
-        if not raw or segment is None:
+        parts = context.parts.get(key)
+        if parts is None:
+            parts = context.parts[key] = parts_of(context, name, field)
+        if not parts:
             return None
-        marks = segment.separators
-        is_special = component or not marks.component or marks.subcomponent in raw or marks.escape in raw
-        if is_special or marks.repetition in raw:
+        segment = context.segments[name][0]
+        if component:
             value = read(segment, 1)
-            if has_groups and not component:
-                value = _with_groups(segment, field, value, read)
         else:
-            value = build(raw.split(marks.component))
+            value = build(parts)
+            if has_groups and segment.separators.repetition in segment.raw(field):
+                value = _with_groups(segment, field, value, read)
         if value is None:
             return None
         context.origin = origin

@@ -153,7 +153,7 @@ def _check(conversion: Conversion | None, target: Target, report: Report) -> Che
         return check
 
     def checked(text: str) -> str:
-        if target.is_identifier and UNDECODABLE in text:
+        if not text.isascii() and target.is_identifier and UNDECODABLE in text:
             raise Unfit(f"{shown(text)} holds characters that could not be read")
         return check(before(text) if before is not None else text)
 

@@ -111,7 +111,7 @@ def _turns(each: Each, scope: Scope) -> Callable[[Context], Iterator[None]]:
     name, field = (path.segment, path.field) if path else (each.segment, 0)
 
     def turns(context: Context) -> Iterator[None]:
-        segments, n, repetition = context.segments, context.n, context.repetition
+        segments, parts, n, repetition = context.segments, context.parts, context.n, context.repetition
         found = segments.get(name, [])
         count = len(found[0].repetitions(field)) if field and found else len(found)
         for turn in range(1, count + 1):
@@ -119,9 +119,9 @@ def _turns(each: Each, scope: Scope) -> Callable[[Context], Iterator[None]]:
             if field:
                 context.repetition = turn
             else:
-                context.segments = {**segments, name: [found[turn - 1]]}
+                context.segments, context.parts = {**segments, name: [found[turn - 1]]}, {}
             yield
-        context.segments, context.n, context.repetition = segments, n, repetition
+        context.segments, context.parts, context.n, context.repetition = segments, parts, n, repetition
 
     return turns
 
