@@ -118,7 +118,6 @@ class App:
         )
         stack.push_async_callback(self.store.close)
         self._outbox.attach(self.store)
-        await self.store.reset_executing()
         self._spool = Spool(configuration.spool, self.ids)
         stack.callback(self._spool.close)
         self._build_services()

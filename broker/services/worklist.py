@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from broker.domain.answer import whole_item
@@ -28,6 +28,9 @@ class EntryReader(Protocol):
 
     async def search(self, criteria: Criteria) -> Sequence[WorklistEntry]:
         """Give the entries that *criteria* leave, by start."""
+
+    async def completed_since(self, since: datetime) -> Sequence[WorklistEntry]:
+        """Give the steps completed at *since* or later, by start."""
 
     async def of_orders(self, order_ids: Sequence[str]) -> Sequence[WorklistEntry]:
         """Give every step of these orders, listed or not."""
@@ -73,7 +76,9 @@ class Worklist:
         outcome = "failed"
         matching: list[WorklistEntry] = []
         try:
-            found = await self._reader.search(query.criteria())
+            found = list(await self._reader.search(query.criteria()))
+            if caller.completed_visible:
+                found += await self._reader.completed_since(now - caller.completed_visible)
             matching = [entry for entry in found if visible(entry, caller, now) and query.matches(entry, caller)]
             outcome = "answered"
         finally:

@@ -82,6 +82,7 @@ def _step_rows(order: Order, version: int) -> Iterator[tuple[Any, ...]]:
             step.modality,
             step.start,
             int(step.status in LISTED),
+            moment(step.completed_at),
             version,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,6 @@ from sqlalchemy.sql.elements import ColumnElement
 from broker.domain.events import Event
 from broker.domain.records import Delivery
 from broker.domain.study import Instance
-from broker.ports import Changes, Held, Job
 from broker.store import tables as t
 from broker.store.bookkinds import INSTANCE
 from broker.store.codec import moment, read_moment
@@ -82,17 +80,6 @@ class DeliveryReader:
         c = t.deliveries.c
         query = select(c.document).where(c.state.in_(DONE), c.not_before < moment(before)).order_by(c.id).limit(limit)
         return await self._readers.values(DELIVERY, query)
-
-
-def reset_executing() -> Job[int]:
-    """Make the job that makes rows available again which were on their way when their broker ended; it gives how many."""
-    key = ("state", "executing")
-
-    def decide(held: Held) -> Changes[int]:
-        found = held.find(Delivery, *key)
-        return Changes(save=tuple(replace(row, state="available") for row in found), result=len(found))
-
-    return Job(keys=((Delivery, key),), decide=decide)
 
 
 def _due(asked: Asked) -> Select[Any]:

@@ -42,8 +42,6 @@ def _event_columns(event: Event, version: int) -> tuple[Any, ...]:
 
 def _delivery_keys(delivery: Delivery) -> Iterator[NamedKey]:
     yield "id", delivery.id
-    if delivery.state not in DONE:
-        yield "state", delivery.state
     if delivery.sop_uid and delivery.state in UNFINISHED:
         yield "object", delivery.study_uid
         yield "copy", delivery.study_uid, delivery.sop_uid
@@ -116,7 +114,6 @@ DELIVERY = Kind(
     keys=_delivery_keys,
     finders={
         "id": by(t.deliveries.c.id),
-        "state": Finder(columns=(t.deliveries.c.state,), source=t.deliveries, fixed=t.IS_OPEN),
         "object": Finder(columns=(t.deliveries.c.study_uid,), source=t.deliveries, fixed=_IS_UNFINISHED_OBJECT),
         "copy": Finder(
             columns=(t.deliveries.c.study_uid, t.deliveries.c.sop_uid),

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from broker.ports import Job
 from broker.store.accounts import AccountReader
 from broker.store.batch import Batches, FanOut
-from broker.store.deliveries import DeliveryReader, reset_executing
+from broker.store.deliveries import DeliveryReader
 from broker.store.dialects import database_file, open_engine
 from broker.store.events import EventReader
 from broker.store.locking import FileLock
@@ -63,10 +63,6 @@ class Store:
     async def run(self, job: Job[R]) -> R:
         """Run *job* in a writing transaction (see GroupWriter.run)."""
         return await self._writer.run(job)
-
-    async def reset_executing(self) -> int:
-        """Make deliveries available again that were on their way when the broker ended; give how many."""
-        return await self._writer.run(reset_executing())
 
     @property
     def is_writable(self) -> bool:

@@ -118,12 +118,14 @@ steps = Table(
     _text("modality"),
     _text("start"),
     _number("is_listed"),
+    _text("completed_at"),
     Column("order_version", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 _index("steps_step", steps.c.step_id)
 _index("steps_procedure", steps.c.procedure_id, where="is_listed = 1")
 _index("steps_patient", steps.c.patient_ref, where="is_listed = 1")
+_index("steps_completed", steps.c.completed_at, where="completed_at <> ''")
 _index("steps_start", steps.c.start, steps.c.modality, where="is_listed = 1")
 
 step_stations = _links("step_stations", "ae", "start", "order_id", "procedure_id", "step_id")

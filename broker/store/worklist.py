@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -12,11 +13,13 @@ from broker.domain.order import Order, Patient
 from broker.domain.query import Criteria
 from broker.domain.worklist import WorklistEntry
 from broker.domain.worklist_item import entry
+from broker.store.codec import moment
 from broker.store.connection import Connection, Row
 from broker.store.held import Statements
 from broker.store.prepared import Prepared
 from broker.store.readers import Readers
 from broker.store.worklist_query import (
+    completed_steps_query,
     conditions,
     order_steps_query,
     patient_query,
@@ -40,6 +43,7 @@ class WorklistReader:
         self._statements = Statements(readers.dialect)
         self._steps = Prepared(readers.dialect, step_query)
         self._steps_of_orders = Prepared(readers.dialect, order_steps_query)
+        self._completed_steps = Prepared(readers.dialect, completed_steps_query)
         self._patients = Prepared(readers.dialect, partial(patient_query, most=MOST_PATIENTS + 1))
         self._kept: OrderedDict[StepKey, WorklistEntry] = OrderedDict()
         self._guard = Lock()
@@ -53,6 +57,15 @@ class WorklistReader:
         if not order_ids:
             return []
         return await self._readers.read(partial(self._of_orders, order_ids))
+
+    async def completed_since(self, since: datetime) -> list[WorklistEntry]:
+        """Give the steps completed at *since* or later, by start."""
+        return await self._readers.read(partial(self._completed_since, since))
+
+    def _completed_since(self, since: datetime, connection: Connection) -> list[WorklistEntry]:
+        with connection.snapshot():
+            keys = connection.fetch(*self._completed_steps.query({"since": (moment(since),)}))
+            return self._entries(connection, keys)
 
     def _search(self, criteria: Criteria, connection: Connection) -> list[WorklistEntry]:
         asked = conditions(criteria)

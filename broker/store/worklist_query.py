@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import FromClause, Select, and_, exists, select, union
+from sqlalchemy import FromClause, Select, and_, exists, literal_column, select, union
 from sqlalchemy.sql.elements import ColumnElement
 
 from broker.domain.query import Criteria
@@ -64,6 +64,13 @@ def order_steps_query(asked: Asked) -> Select[Any]:
     """Select all steps of orders, listed or not."""
     s = t.steps.c
     return _keys(_steps()).where(s.order_id.in_(asked["orders"])).order_by(s.order_id, s.position)
+
+
+def completed_steps_query(asked: Asked) -> Select[Any]:
+    """Select the steps completed since a moment."""
+    s = t.steps.c
+    is_completed: ColumnElement[bool] = literal_column("steps.completed_at <> ''")
+    return _keys(_steps()).where(is_completed, s.completed_at >= asked["since"][0]).order_by(s.start, s.order_id)
 
 
 def step_query(asked: Asked) -> Select[Any]:

@@ -95,18 +95,6 @@ def test_rows_are_counted_by_destination_and_state(opened, rows, save):
     assert run(story) == {"ris": {"available": 2, "retryable": 1, "dead": 1}}
 
 
-def test_what_was_on_its_way_when_the_broker_ended_is_available_again(opened, rows, save):
-    async def story():
-        async with opened() as store:
-            await store.run(save(rows.delivery(1, state="executing"), rows.delivery(2, state="dead")))
-        async with opened() as store:
-            count = await store.reset_executing()
-            found, _ = await store.deliveries.search()
-            return count, {delivery.id: delivery.state for delivery in found}
-
-    assert run(story) == (1, {"delivery-001": "available", "delivery-002": "dead"})
-
-
 def test_deliveries_are_paged_from_the_newest(opened, rows, save):
     async def story():
         async with opened() as store:

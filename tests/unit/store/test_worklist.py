@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -153,6 +154,23 @@ def test_an_entry_is_built_anew_when_order_or_patient_change_and_only_then(opene
     assert (second.start, third.start) == ("20260401101500", "20260401120000")
     assert (third.item["PatientName"], fourth.item["PatientName"]) == ("Ibáñez^Núria", "Ibáñez^Maria")
     assert len({second.key, third.key, fourth.key}) == 3
+
+
+def test_steps_completed_since_a_moment_are_given(opened, rows, save):
+    now = datetime(2026, 4, 1, 12, tzinfo=UTC)
+
+    def completed(number, minutes):
+        order = rows.order(number)
+        at = now - timedelta(minutes=minutes)
+        steps = tuple(replace(step, status=StepStatus.COMPLETED, completed_at=at) for step in order.steps)
+        return replace(order, steps=steps)
+
+    async def story():
+        async with opened() as store:
+            await store.run(save(rows.patient(), completed(1, 5), completed(2, 50), rows.order(3)))
+            return await store.worklist.completed_since(now - timedelta(minutes=10))
+
+    assert {entry.order_id for entry in run(story)} == {rows.order(1).id}
 
 
 def test_steps_of_orders_are_given_whether_listed_or_not(opened, rows, save):

@@ -25,7 +25,7 @@ TABLES = (
     (
         "steps",
         "*order_id *procedure_id *step_id position:int patient_ref status modality start "
-        "is_listed:int order_version:bigint",
+        "is_listed:int completed_at order_version:bigint",
         False,
     ),
     ("step_stations", "*ae *start *order_id *procedure_id *step_id", False),
@@ -65,6 +65,7 @@ INDEXES = (
     ("orders_status", "orders", "status id", "", False),
     ("steps_patient", "steps", "patient_ref", "is_listed = 1", False),
     ("steps_procedure", "steps", "procedure_id", "is_listed = 1", False),
+    ("steps_completed", "steps", "completed_at", "completed_at <> ''", False),
     ("steps_start", "steps", "start modality", "is_listed = 1", False),
     ("steps_step", "steps", "step_id", "", False),
     ("step_stations_order", "step_stations", "order_id", "", False),
