@@ -133,7 +133,9 @@ def parts_of(context: Context, name: str, field: int) -> list[str]:
     if raw.isalnum():  # no separator, no escape: the field is its own first component
         return [raw]
     marks = segment.separators
-    if not marks.component or marks.subcomponent in raw or marks.escape in raw or marks.repetition in raw:
+    if marks.repetition and marks.repetition in raw:
+        raw = raw.partition(marks.repetition)[0]
+    if not marks.component or marks.subcomponent in raw or marks.escape in raw:
         return [segment.value(field, 1, n) for n in range(1, len(segment.components(field)) + 1)]
     return raw.split(marks.component)
 

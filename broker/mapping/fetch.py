@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from broker.hl7.message import Segment
 from broker.hl7.separators import unescape
-from broker.mapping.chains import PlainText, parts_of
+from broker.mapping.chains import PlainText, first_of, parts_of
 from broker.mapping.context import NULL, Context, Fetch, Origin
 from broker.mapping.convert import code_item
 from broker.mapping.names import name_of
@@ -31,7 +32,11 @@ def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, orig
     """Make the function that finds *path*. *in_each*: the field's repetition is that of the enclosing ``each``."""
     read = reader_of(path, wanted, datatype)
     if path.every or path.every_segment:
-        return _every(path, read, origin)
+        every = _every(path, read, origin)
+        if path.every_segment or path.segment_pick is not None:
+            return every
+        one = fetch_path(replace(path, every=False), wanted, datatype, in_each=False, origin=origin)
+        return _unless_repeated(path, one, every)
     is_plain = path.segment_pick is None and path.pick is None and not in_each
     if is_plain and wanted == "text":
         return PlainText(
@@ -86,6 +91,21 @@ def _plain_composite(path: Path, read: Read, build: Build, has_groups: bool, ori
         if context.is_tracing:
             context.used.add((segment.index, field))
         return value
+
+    return fetch
+
+
+def _unless_repeated(path: Path, one: Fetch | PlainText, every: Fetch) -> Fetch:
+    """Take the short way for a field that could repeat but does not."""
+    name, field = path.segment, path.field
+    single = first_of([one], True)
+
+    def fetch(context: Context) -> Any:
+        found = context.segments.get(name)
+        if found is None:
+            return None
+        mark = found[0].separators.repetition
+        return every(context) if not mark or mark in found[0].raw(field) else single(context)
 
     return fetch
 

@@ -58,14 +58,15 @@ def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inn
     if target.vr == "SQ":
         return _as_items(fetch)
     fit = _fit(rule.conversion, target, report)
-    check = _check(rule.conversion, target, report) if fit is None else None
+    check = _check(rule.conversion, target, report) if fit is None else str
+    is_simple = fit is None and not is_inner
     policy = rule.on_invalid or _default_policy(target)
 
     def fitted(text: Any, context: Context) -> Any:
         if type(text) is Converted:
             return text if is_inner else str(text)
         try:
-            made = check(text) if check is not None else fit(text, context) if fit is not None else text
+            made = check(text) if fit is None else fit(text, context)
         except Unfit as unfit:
             return misfit(unfit, context)
         return Converted(made) if is_inner else made or None
@@ -84,13 +85,15 @@ def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inn
 
     def finish(context: Context) -> Any:
         value = fetch(context)
-        if value is None or value == NULL:
-            return value
-        if check is not None and type(value) is str and not is_inner:  # what most rules come to
+        if value is None:
+            return None
+        if is_simple and type(value) is str:  # what most rules come to
             try:
-                return check(value) or None
+                return value if value == NULL else check(value) or None
             except Unfit as unfit:
                 return misfit(unfit, context)
+        if value == NULL:
+            return NULL
         if type(value) is not list:
             return fitted(value, context)
         made = [one for text in value if (one := fitted(text, context)) is not None and one != NULL]

@@ -137,24 +137,27 @@ def _on_missing(rule: Rule, path: str, profile: Profile) -> str:
 def fill(attributes: tuple[Attribute, ...], context: Context) -> dict[str, Any]:
     """Run the rules; values by keyword: None where nothing was found but something is due, ``""`` where it is emptied."""
     item: dict[str, Any] = {}
+    there = context.segments.keys()
+    is_tracing = context.is_tracing
     for attribute in attributes:
-        if attribute.needs is not None and attribute.needs.isdisjoint(context.segments):
-            value = None
-        else:
+        needs = attribute.needs
+        value = None
+        if needs is None or not there.isdisjoint(needs):
             try:
                 value = attribute.fetch(context)
             except Refusal as refusal:
                 context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=refusal))
                 continue
-        if value == NULL:
-            value = None if attribute.is_required else ""
-        if value is None and attribute.on_missing != "empty":
+        if value is None or (type(value) is str and value == NULL):
             if attribute.is_required:
                 missing = _missing(attribute)
                 context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=missing))
-            continue
+                continue
+            if value is None and attribute.on_missing == "skip":
+                continue
+            value = value and ""
         item[attribute.keyword] = value
-        if context.is_tracing and not _was_traced_inside(attribute, value, context):
+        if is_tracing and not _was_traced_inside(attribute, value, context):
             context.lines.append(_line(attribute, value, context.origin))
     return item
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from broker.mapping.convert import Unfit, shown
@@ -34,8 +35,7 @@ _DIGITS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(NamedTuple):
     """A date with its time of day, as DICOM writes them. *bad_time* is one that cannot be, as it came."""
 
     date: str
@@ -95,6 +95,7 @@ def read_calendar_date(text: str, theirs: ZoneInfo, ours: ZoneInfo) -> Moment:
     return Moment(date=day)
 
 
+@lru_cache(maxsize=1024)
 def _is_date(day: str) -> bool:
     if len(day) != 8 or not day.isdecimal() or not day.isascii():
         return False
