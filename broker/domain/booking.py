@@ -6,78 +6,17 @@ Pure: (order or none, request, now) -> order and remarks. Who the order is has b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from broker.domain.events import EventType
-from broker.domain.lifecycle import FINAL, Happening, advance, with_steps
-from broker.domain.order import Identity, Item, Number, Order, Patient, Procedure, Step, StepStatus
-
-Action = Literal["create", "update", "cancel", "hold", "release", "status"]
+from broker.domain.lifecycle import Happening, advance, with_steps
+from broker.domain.naming import settle
+from broker.domain.order import Identity, Item, Order, Patient, Procedure, Step, StepStatus
+from broker.domain.request import Decision, OrderRequest, PatientRequest, Remark, StepRequest
+from broker.domain.wishes import say_status, wish
 
 FORMER_KEPT = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRequest:
-    """What a message says of one step. None: it says nothing; ``""`` and ``()``: it empties."""
-
-    step_id: str
-    procedure_id: str
-    study_uid: str = ""
-    modality: str | None = None
-    stations: tuple[str, ...] | None = None
-    start: str | None = None
-    is_start_known: bool = True
-    status: StepStatus | None = None
-    placer: Number | None = None
-    filler: Number | None = None
-    attributes: Item = field(default_factory=dict)
-    procedure_attributes: Item = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatientRequest:
-    """The patient that a message names; attributes with value None are not mentioned."""
-
-    patient_id: str
-    issuer: str = ""
-    attributes: Item = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRequest:
-    """What one message asks of one order; its groups have been brought together (one StepRequest a group)."""
-
-    action: Action
-    control: str
-    facility: str
-    placer: Number | None = None
-    filler: Number | None = None
-    accession: str = ""
-    accession_issuer: str = ""
-    priority: str | None = None
-    patient: PatientRequest | None = None
-    attributes: Item = field(default_factory=dict)
-    steps: tuple[StepRequest, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
-    """Something that happened to an order: becomes an event."""
-
-    type: EventType
-    text: str
-    is_alarm: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The order after a request, and what is to be told."""
-
-    order: Order
-    remarks: tuple[Remark, ...] = ()
 
 
 def merge(stored: Item, said: Mapping[str, Any]) -> Item:
@@ -108,15 +47,16 @@ def decide(order: Order | None, request: OrderRequest, new: Order, now: datetime
     """Decide what *request* makes of *order*; *new* is the empty order to fill when there is none yet."""
     match request.action:
         case "create" | "update":
-            return _write(order, request, new, now)
+            written = _book(request, new, now) if order is None else _change(order, request, now)
+            return _with_status(written, request, now)
         case "cancel":
-            return _wish(order or new, request, Happening.CANCEL, now)
+            return wish(order or new, request, Happening.CANCEL, now)
         case "hold":
-            return _wish(order or new, request, Happening.HOLD, now)
+            return wish(order or new, request, Happening.HOLD, now)
         case "release":
-            return _wish(order or new, request, Happening.RELEASE, now)
+            return wish(order or new, request, Happening.RELEASE, now)
         case "status":
-            return _status(order or new, request, now)
+            return say_status(order or new, request, now)
 
 
 def book_cancelled(request: OrderRequest, new: Order, now: datetime) -> Decision:
@@ -127,35 +67,43 @@ def book_cancelled(request: OrderRequest, new: Order, now: datetime) -> Decision
     return Decision(order=with_steps(booked, steps, now), remarks=(Remark(type="order.cancelled", text=text),))
 
 
-def _write(order: Order | None, request: OrderRequest, new: Order, now: datetime) -> Decision:
-    if order is None:
-        return Decision(
-            order=_fill(new, request, now),
-            remarks=(Remark(type="order.scheduled", text="scheduled"), *_warn_unassigned(request)),
-        )
+def _book(request: OrderRequest, new: Order, now: datetime) -> Decision:
+    remarks = (Remark(type="order.scheduled", text="scheduled"), *_warn_unassigned(request))
+    return Decision(order=_fill(new, request, now), remarks=remarks)
+
+
+def _change(before: Order, request: OrderRequest, now: datetime) -> Decision:
+    order, request = settle(before, request)
     remarks: list[Remark] = []
-    before = order
-    if order.steps and all(s.status is StepStatus.CANCELED for s in order.steps) and not order.study_uids:
-        mentioned = {(s.procedure_id, s.step_id) for s in request.steps}
-        steps = tuple(
-            (advance(s, Happening.REINSTATE, now) or s) if (s.procedure_id, s.step_id) in mentioned else s
-            for s in order.steps
-        )
-        order = replace(order, steps=steps, is_cancel_asked=False)
+    mentioned = {said.key for said in request.steps if said.status is not StepStatus.CANCELED}
+    reinstated = _reinstate(order, mentioned, now)
+    if reinstated != order:
+        order = reinstated
         remarks.append(Remark(type="order.reinstated", text="reinstated after its cancel"))
     filled = _fill(order, request, now)
-    untouched = [
-        s.step_id
-        for s in order.steps
-        if (s.procedure_id, s.step_id) in {(r.procedure_id, r.step_id) for r in request.steps}
-        and advance(s, Happening.UPDATE, now) is None
-    ]
+    untouched = [s.step_id for s in order.steps if s.key in mentioned and advance(s, Happening.UPDATE, now) is None]
     if untouched:
         text = f"change not applied to step {', '.join(untouched)}: it is {_words(order, untouched)}"
         remarks.append(Remark(type="order.noted", text=text))
     if replace(filled, updated_at=before.updated_at) != before:
         remarks.append(Remark(type="order.updated", text="updated"))
     return Decision(order=filled, remarks=tuple(remarks))
+
+
+def _reinstate(order: Order, mentioned: set[tuple[str, str]], now: datetime) -> Order:
+    """Bring cancelled steps that are asked for again back, unless images have come (policies 3.2)."""
+    if order.study_uids:
+        return order
+    steps = tuple((s.key in mentioned and advance(s, Happening.REINSTATE, now)) or s for s in order.steps)
+    return order if steps == order.steps else replace(order, steps=steps, is_cancel_asked=False)
+
+
+def _with_status(written: Decision, request: OrderRequest, now: datetime) -> Decision:
+    """Apply the status that a change brings along (XO with ORC-5 CM)."""
+    if all(said.status is None for said in request.steps):
+        return written
+    said = say_status(written.order, request, now)
+    return Decision(order=said.order, remarks=(*written.remarks, *said.remarks))
 
 
 def _words(order: Order, step_ids: list[str]) -> str:
@@ -173,7 +121,7 @@ def _warn_unassigned(request: OrderRequest) -> tuple[Remark, ...]:
 def _fill(order: Order, request: OrderRequest, now: datetime) -> Order:
     """Write what the request says into the order; steps that it does not mention stay (additive)."""
     procedures = {p.procedure_id: p for p in order.procedures}
-    steps = {(s.procedure_id, s.step_id): s for s in order.steps}
+    steps = {step.key: step for step in order.steps}
     for said in request.steps:
         stored = procedures.get(said.procedure_id)
         procedures[said.procedure_id] = Procedure(
@@ -181,13 +129,13 @@ def _fill(order: Order, request: OrderRequest, now: datetime) -> Order:
             study_uid=(stored.study_uid if stored else "") or said.study_uid,
             attributes=merge(stored.attributes if stored else {}, said.procedure_attributes),
         )
-        key = (said.procedure_id, said.step_id)
+        key = said.key
         step = steps.get(key) or Step(step_id=said.step_id, procedure_id=said.procedure_id)
         if advance(step, Happening.UPDATE, now) is not None:
             steps[key] = _fill_step(step, said)
     filled = replace(
         order,
-        accession=request.accession or order.accession,
+        accession=request.accession if request.is_accession_own or not order.accession else order.accession,
         accession_issuer=request.accession_issuer or order.accession_issuer,
         placer=order.placer or request.placer,
         filler=order.filler or request.filler,
@@ -210,83 +158,3 @@ def _fill_step(step: Step, said: StepRequest) -> Step:
         filler=said.filler or step.filler,
         attributes=merge(step.attributes, said.attributes),
     )
-
-
-def _targets(order: Order, request: OrderRequest) -> set[tuple[str, str]]:
-    """Which steps a cancel, hold or release means: those it names, else those of its number, else all."""
-    named = {(s.procedure_id, s.step_id) for s in request.steps}
-    known = {(s.procedure_id, s.step_id) for s in order.steps}
-    if named & known:
-        return named & known
-    by_number = {
-        (s.procedure_id, s.step_id)
-        for s in order.steps
-        if (request.filler and s.filler == request.filler) or (request.placer and s.placer == request.placer)
-    }
-    return by_number or known
-
-
-_DONE: Mapping[Happening, tuple[EventType, str]] = {
-    Happening.CANCEL: ("order.cancelled", "cancelled"),
-    Happening.HOLD: ("order.held", "on hold"),
-    Happening.RELEASE: ("order.released", "released"),
-}
-
-
-def _wish(order: Order, request: OrderRequest, happening: Happening, now: datetime) -> Decision:
-    targets = _targets(order, request)
-    steps: list[Step] = []
-    refused: list[Step] = []
-    for step in order.steps:
-        wanted = (step.procedure_id, step.step_id) in targets
-        after = advance(step, happening, now) if wanted else step
-        if after is None and step.status is not StepStatus.CANCELED:
-            refused.append(step)
-        steps.append(after or step)
-    changed = with_steps(order, tuple(steps), now)
-    remarks = []
-    if changed.steps != order.steps:
-        kind, text = _DONE[happening]
-        part = "" if len(targets) == len(order.steps) else f" (step {', '.join(sorted(t[1] for t in targets))})"
-        remarks.append(Remark(type=kind, text=text + part))
-    if refused:
-        names = ", ".join(s.step_id for s in refused)
-        text = f"{request.control or happening} has no effect: step {names} is {refused[0].status}"
-        if happening is Happening.CANCEL:
-            is_running = any(s.status is StepStatus.STARTED for s in refused)
-            changed = replace(changed, is_cancel_asked=True)
-            text = ("cancel asked while running: " if is_running else "cancel asked after the end: ") + text
-            remarks.append(Remark(type="order.cancel_asked", text=text, is_alarm=True))
-        else:
-            remarks.append(Remark(type="order.noted", text=text))
-    return Decision(order=changed, remarks=tuple(remarks))
-
-
-_BY_STATUS: Mapping[StepStatus, tuple[Happening, EventType, str]] = {
-    StepStatus.STARTED: (Happening.START, "procedure.started", "started, says the sender"),
-    StepStatus.COMPLETED: (Happening.COMPLETE, "procedure.completed", "completed, says the sender"),
-    StepStatus.DISCONTINUED: (Happening.DISCONTINUE, "procedure.discontinued", "discontinued, says the sender"),
-    StepStatus.CANCELED: (Happening.CANCEL, "order.cancelled", "cancelled, says the sender"),
-    StepStatus.ON_HOLD: (Happening.HOLD, "order.held", "on hold, says the sender"),
-    StepStatus.ARRIVED: (Happening.ARRIVE, "order.updated", "arrived"),
-}
-
-
-def _status(order: Order, request: OrderRequest, now: datetime) -> Decision:
-    """Apply a status message (SC): it may move a step on, never back."""
-    said = next((s.status for s in request.steps if s.status is not None), None)
-    if said is None or said not in _BY_STATUS:
-        text = f"{request.control} without a status that changes anything"
-        return Decision(order=order, remarks=(Remark(type="order.noted", text=text),))
-    happening, kind, text = _BY_STATUS[said]
-    targets = _targets(order, request)
-    after = {
-        (s.procedure_id, s.step_id): advance(s, happening, now)
-        for s in order.steps
-        if (s.procedure_id, s.step_id) in targets and s.status not in FINAL
-    }
-    steps = tuple(after.get((s.procedure_id, s.step_id)) or s for s in order.steps)
-    if steps == order.steps:
-        text = f"{request.control} {said} has no effect: the order is {order.status}"
-        return Decision(order=order, remarks=(Remark(type="order.noted", text=text),))
-    return Decision(order=with_steps(order, steps, now), remarks=(Remark(type=kind, text=text),))

@@ -122,6 +122,11 @@ class Step:
     completed_at: datetime | None = None
     attributes: Item = field(default_factory=dict)
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from the order's other steps: requested procedure ID and step ID."""
+        return self.procedure_id, self.step_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:

@@ -11,29 +11,32 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from broker.domain.booking import OrderRequest
 from broker.domain.events import Event
 from broker.domain.order import Order, Patient
 from broker.domain.records import MessageState, StoredMessage, Tombstone
+from broker.domain.request import OrderRequest
 from broker.errors import BrokerError
-from broker.hl7.ack import AckError, Code, acknowledge, refuse_unreadable
+from broker.hl7.ack import SALVAGED, AckError, Code, acknowledge, refuse_unreadable
 from broker.hl7.charset import Decoded, decode, encode
 from broker.hl7.message import Message
 from broker.mapping.catalogue import Catalogue
-from broker.mapping.engine import Rejection, Translation
+from broker.mapping.engine import Translation
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.orderbook import Draft, Source, apply_request, request_numbers
+from broker.services.refusals import (
+    RESPONSES,
+    Fault,
+    fault_of,
+    refused_header,
+    rejected,
+    unclaimed,
+    unknown_control,
+)
 from broker.services.requests import order_requests
 
 log = structlog.get_logger()
 
 REMEMBERED = timedelta(days=7)
-ORDERS = frozenset({"ORM", "OMI", "OMG"})
-"""Order traffic: a message that no mapping takes is refused, for a lost order means no scan."""
-PASSED_OVER = frozenset({"ADT", "SIU", "ORR", "ORG", "ORI", "ORL", "OSR", "ACK"})
-"""Patient and scheduling traffic, and responses: ignored when no mapping takes them, so that a broadcast feed goes on."""
-RESPONSES = frozenset("OK CR DR HR OR XR RR RQ UA UC UD UF UH UM UR UX NA".split())
-"""Order controls (HL7 table 0119) that answer somebody else's request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +62,6 @@ class Counters(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Why a message, or one order of it, is not taken."""
-
-    text: str
-    hint: str
-    code: str
-    ack: str = "AE"
-    location: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """A message that could be read, with what is needed to answer it."""
 
@@ -92,6 +84,14 @@ class Received:
         digest.update(self.raw)
         return digest.hexdigest()
 
+    @property
+    def problem_key(self) -> str:
+        """The key of a refusal: as above, but for what is new each time a message is sent: MSH-7, MSH-10 and MSH-13."""
+        header, *segments = self.message.segments
+        fields = [header.raw(n) for n in range(1, header.last_field + 1) if n not in (7, 10, 13)]
+        parts = (self.rules.name, *fields, *(segment.text for segment in segments))
+        return hashlib.blake2b("\x1f".join(parts).encode(errors="replace"), digest_size=20).hexdigest()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -102,6 +102,15 @@ class Wanted:
     is_ignored: bool = False
     mapping: str = ""
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """What became of the requests: orders that were found or made, faults, and warnings about those without effect."""
+
+    order_ids: tuple[str, ...]
+    faults: tuple[Fault, ...]
+    warnings: tuple[str, ...]
 
 
 class Intake:
@@ -131,7 +140,7 @@ class Intake:
             self._counters.message(rules.name, "refused")
             log.warning("message.unreadable", listener=rules.name, code=error.code, error=error.message)
             at = self._clock().astimezone(self._zone)
-            return encode(refuse_unreadable(raw, AckError.of(error), control_id=self._ids()[-20:], at=at), "utf-8").raw
+            return encode(refuse_unreadable(raw, AckError.of(error), control_id=self._ids()[-20:], at=at), SALVAGED).raw
         wanted = self._want(received)
         try:
             outcome, answer = await self._writer.run(self._job(received, wanted))
@@ -140,7 +149,7 @@ class Intake:
             log.error("message.failed", listener=rules.name, code=error.code, error=error.message)
             if rules.transient == "close":
                 return b""
-            return self._answer(received, rules.transient, (_fault(error),))
+            return self._answer(received, rules.transient, (fault_of(error),))
         self._counters.message(rules.name, outcome)
         self._counters.warnings(wanted.mapping, len(wanted.warnings))
         return answer
@@ -166,23 +175,27 @@ class Intake:
     def _want(self, received: Received) -> Wanted:
         """Read what the message asks for, without the store."""
         message = received.message
-        refused = _refused_header(message, received.rules)
+        refused = refused_header(message, received.rules.processing_ids)
         if refused is not None:
             return Wanted(faults=(refused,))
-        mapping = self._catalogue().find(message)
+        try:
+            mapping = self._catalogue().find(message)
+        except BrokerError as error:
+            return Wanted(faults=(fault_of(error),))
         if mapping is None:
-            return _without_mapping(message, received.rules)
+            fault = unclaimed(message, received.rules.unhandled == "ignore")
+            return Wanted(faults=(fault,)) if fault else Wanted(is_ignored=True)
         translation = mapping.translate(message, self._zone, received.now)
         return self._asked(received, translation, f"{mapping.name}@{mapping.digest[:8]}")
 
     def _asked(self, received: Received, translation: Translation, mapping: str) -> Wanted:
-        faults = [_rejected(rejection) for rejection in translation.rejections]
+        faults = [rejected(rejection) for rejection in translation.rejections]
         outputs = []
         for output in translation.outputs:
             if output.action:
                 outputs.append(output)
             elif output.control not in RESPONSES:
-                faults.append(_unknown_control(output.control, output.group))
+                faults.append(unknown_control(output.control, output.group))
         warnings = tuple(str(warning) for warning in translation.warnings)
         requests = order_requests(outputs, received.message.sending_facility)
         return Wanted(
@@ -215,56 +228,46 @@ class Intake:
         if before is not None and before.state in ("accepted", "ignored"):
             return Changes(result=("repeated", before.answer))
         draft = Draft(held)
-        order_ids, faults = self._apply(draft, received, wanted)
-        state, answer = self._settle(received, wanted, faults)
-        stored = StoredMessage(
-            id=before.id if before else received.id,
-            key=key,
-            listener=received.rules.name,
-            sender=f"{received.message.header.raw(3)}|{received.message.header.raw(4)}",
-            control_id=received.message.control_id,
-            type=received.message.type,
-            received_at=before.received_at if before else received.now,
-            raw=received.raw,
-            charset=received.decoded.codec,
-            state=state,
-            answer=answer,
-            mapping=wanted.mapping,
-            code=faults[0].code if faults else "",
-            error="; ".join(fault.text for fault in faults),
-            warnings=wanted.warnings or received.warnings,
-            order_ids=tuple(dict.fromkeys(order_ids)),
-            count=before.count + 1 if before else 1,
-        )
-        events = list(draft.events)
-        if faults and (before is None or before.error != stored.error):
-            events.append(self._rejected_event(stored, order_ids))
-        old = tuple(replace(one, key="") for one in known) if known and before is None else ()
+        effects = self._apply(draft, received, wanted)
+        problem_key = received.problem_key if effects.faults else ""
+        if before is None and problem_key:
+            before = next(iter(held.find(StoredMessage, "problem", problem_key)), None)
+        state, answer = self._settle(received, wanted, effects.faults)
+        stored = _stored(received, wanted, effects, state, answer, before)
+        events = [replace(event, ref={"message": stored.id}) for event in draft.events]
+        if before is not None and before.error == stored.error:
+            events = [event for event in events if event.type != "order.noted"]
+        elif effects.faults:
+            events.append(self._rejected_event(stored))
+        forgotten = tuple(replace(one, key="") for one in known if one.id != stored.id)
         return Changes(
-            save=(*old, *draft.patients.values(), *draft.orders.values(), *draft.tombstones, stored),
+            save=(*forgotten, *draft.patients.values(), *draft.orders.values(), *draft.tombstones, stored),
             delete=tuple(draft.used_tombstones),
             events=tuple(events),
             result=(state, answer),
         )
 
-    def _apply(self, draft: Draft, received: Received, wanted: Wanted) -> tuple[list[str], list[Fault]]:
+    def _apply(self, draft: Draft, received: Received, wanted: Wanted) -> Effects:
         """Apply every request that can be; a request that cannot leaves the others their effect (policies 2.8)."""
         order_ids: list[str] = []
         faults = list(wanted.faults)
+        warnings: list[str] = []
         for request in wanted.requests:
             source = Source(
                 text=f"{received.message.type} {request.control} from {received.message.sending_application}".rstrip(),
                 now=received.now,
                 zone=self._zone,
-                ref={"message": received.id},
+                ref={},
             )
             try:
-                order_id = apply_request(draft, request, source, self._ids, len(wanted.requests) > 1)
+                found = apply_request(draft, request, source, self._ids, len(wanted.requests) > 1)
             except BrokerError as error:
-                faults.append(_fault(error))
+                faults.append(fault_of(error))
             else:
-                order_ids.extend([order_id] if order_id else [])
-        return order_ids, faults
+                order_ids += found
+                if not found:
+                    warnings.append(f"{request.control}: no order has this number; nothing is changed")
+        return Effects(order_ids=tuple(dict.fromkeys(order_ids)), faults=tuple(faults), warnings=tuple(warnings))
 
     def _settle(self, received: Received, wanted: Wanted, faults: Sequence[Fault]) -> tuple[MessageState, bytes]:
         if not faults:
@@ -285,13 +288,13 @@ class Intake:
         )
         return encode(text, received.message.codec).raw
 
-    def _rejected_event(self, stored: StoredMessage, order_ids: Sequence[str]) -> Event:
+    def _rejected_event(self, stored: StoredMessage) -> Event:
         return Event(
             id=self._ids(),
             type="message.rejected",
             at=stored.received_at,
             text=f"{stored.type} from {stored.sender} {stored.state}: {stored.error}",
-            order_id=order_ids[0] if order_ids else "",
+            order_id=stored.order_ids[0] if stored.order_ids else "",
             is_alarm=stored.state == "parked",
             facts={
                 "message": {
@@ -306,66 +309,33 @@ class Intake:
         )
 
 
-def _refused_header(message: Message, rules: ListenerRules) -> Fault | None:
-    """Say why the header alone refuses the message, if it does (HL7 table 0357, 200-203)."""
-    kind = message.header.value(9, component=1)
-    if not kind:
-        return Fault(
-            text="MSH-9 is empty",
-            hint="fill in the message type, for example ORM^O01",
-            code="101",
-            location="MSH^1^9",
-        )
-    processing_id = message.processing_id or "P"
-    if processing_id not in rules.processing_ids:
-        allowed = ", ".join(rules.processing_ids)
-        return Fault(
-            text=f"processing ID {processing_id} is not taken here",
-            hint=f"send MSH-11 as {allowed}, or add it to processing_ids of the listener",
-            code="202",
-            ack="AR",
-            location="MSH^1^11",
-        )
-    if message.version and not message.version.startswith("2"):
-        return Fault(
-            text=f"version {message.version} is not HL7 2",
-            hint="send HL7 2.1 to 2.8",
-            code="203",
-            ack="AR",
-            location="MSH^1^12",
-        )
-    return None
-
-
-def _without_mapping(message: Message, rules: ListenerRules) -> Wanted:
-    kind = message.header.value(9, component=1)
-    if kind in PASSED_OVER and rules.unhandled == "ignore":
-        return Wanted(is_ignored=True)
-    hint = (
-        f"a mapping with `from: hl7/{message.type}` whose `when` fits would take it"
-        if kind in ORDERS
-        else "this listener takes orders (ORM^O01), patients (ADT) and appointments (SIU)"
+def _stored(
+    received: Received,
+    wanted: Wanted,
+    effects: Effects,
+    state: MessageState,
+    answer: bytes,
+    before: StoredMessage | None,
+) -> StoredMessage:
+    """Make the row of a message; one that has come *before* and was refused keeps its place and is counted."""
+    faults = effects.faults
+    return StoredMessage(
+        id=before.id if before else received.id,
+        key=received.key,
+        problem_key=received.problem_key if faults else "",
+        listener=received.rules.name,
+        sender=f"{received.message.header.raw(3)}|{received.message.header.raw(4)}",
+        control_id=received.message.control_id,
+        type=received.message.type,
+        received_at=before.received_at if before else received.now,
+        raw=received.raw,
+        charset=received.decoded.codec,
+        state=state,
+        answer=answer,
+        mapping=wanted.mapping,
+        code=faults[0].code if faults else "",
+        error="; ".join(fault.text for fault in faults),
+        warnings=(*(wanted.warnings or received.warnings), *effects.warnings),
+        order_ids=effects.order_ids,
+        count=before.count + 1 if before else 1,
     )
-    text = f"no mapping takes {message.type}"
-    fault = Fault(text=text, hint=hint, code="201" if kind in ORDERS else "200", ack="AR", location="MSH^1^9")
-    return Wanted(faults=(fault,))
-
-
-def _rejected(rejection: Rejection) -> Fault:
-    return Fault(text=rejection.text, hint=rejection.hint, code=rejection.hl7_code, location=rejection.location)
-
-
-def _unknown_control(control: str, group: int) -> Fault:
-    location = f"ORC^{group}^1"
-    if not control:
-        return Fault(text="ORC-1 is empty", hint="say NW, XO, CA, DC, OC or SC", code="101", location=location)
-    return Fault(
-        text=f"order control {control} is not known",
-        hint="add it to `action` of the mapping, or send NW, XO, CA, DC, OC or SC",
-        code="103",
-        location=location,
-    )
-
-
-def _fault(error: BrokerError) -> Fault:
-    return Fault(text=error.message, hint=error.hint, code=error.hl7_code, ack=error.ack, location=error.location)

@@ -6,20 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from broker.domain.booking import (
-    Decision,
-    OrderRequest,
-    PatientRequest,
-    Remark,
-    book_cancelled,
-    decide,
-    is_same_patient,
-    update_patient,
-)
+from broker.domain.booking import book_cancelled, decide, is_same_patient, update_patient
 from broker.domain.events import Event
 from broker.domain.facts import snapshot
+from broker.domain.identity import compare
 from broker.domain.order import Order, Patient
 from broker.domain.records import Tombstone
+from broker.domain.request import Decision, OrderRequest, PatientRequest, Remark
 from broker.errors import BrokerError
 from broker.ports import Held, Ids
 
@@ -51,7 +44,7 @@ class Draft:
         """Find orders under *key* (see ports.Held), this job's own changes included."""
         found = {order.id: self.orders.get(order.id, order) for order in self._held.find(Order, *key)}
         for order in self.orders.values():
-            if key in order.numbers or key == ("accession", order.accession):
+            if key in order.numbers or key in (("accession", order.accession), ("patient", order.patient_ref)):
                 found[order.id] = order
         return tuple(found.values())
 
@@ -84,15 +77,22 @@ def request_numbers(request: OrderRequest) -> list[tuple[str, str, str, str]]:
     return keys
 
 
-def apply_request(draft: Draft, request: OrderRequest, source: Source, ids: Ids, is_one_of_many: bool) -> str:
-    """Apply *request* to the order that it means and note the events; give the order's id, or ``""`` when there is none.
+def apply_request(
+    draft: Draft, request: OrderRequest, source: Source, ids: Ids, is_one_of_many: bool
+) -> tuple[str, ...]:
+    """Apply *request* to the orders that it means and note the events; give their ids, none when nobody knows the order.
 
-    Raises BrokerError (AE 205) when the message names another patient than the order's.
+    Raises BrokerError (AE 205) when the message names another patient than the order's; that is noted in the order.
     """
     order = find_order(draft, request, is_one_of_many)
     if order is None and request.action not in ("create", "update"):
         _bury(draft, request, source)
-        return ""
+        return ()
+    orders = [order, *_siblings(draft, order, request)] if order is not None else [None]
+    return tuple(_apply(draft, one, request, source, ids) for one in orders)
+
+
+def _apply(draft: Draft, order: Order | None, request: OrderRequest, source: Source, ids: Ids) -> str:
     patient = _patient(draft, order, request, source, ids)
     new = Order(
         id=ids(),
@@ -115,15 +115,30 @@ def apply_request(draft: Draft, request: OrderRequest, source: Source, ids: Ids,
 def find_order(draft: Draft, request: OrderRequest, is_one_of_many: bool) -> Order | None:
     """Find the order by filler number, then placer number, then accession with the same patient (policies 3.1).
 
-    Where one message holds several orders under one number, the accession number tells them apart.
+    One number may stand for several orders: then the accession number tells them apart.
     """
-    for key in request_numbers(request)[:2]:
+    by_accession = _find_by_accession(draft, request)
+    for key in request_numbers(request):
         if key[0] == "accession":
             break
         for order in draft.find_orders(*key):
-            is_other = request.accession and order.accession and request.accession != order.accession
-            if not (is_one_of_many and is_other):
+            if not _is_other_accession(order, request):
                 return order
+            is_group = key[0] == "placer" and _is_other_filler(order, request)
+            if by_accession is None and not is_one_of_many and not is_group:
+                return order
+    return by_accession
+
+
+def _is_other_accession(order: Order, request: OrderRequest) -> bool:
+    return bool(request.is_accession_own and order.accession and request.accession != order.accession)
+
+
+def _is_other_filler(order: Order, request: OrderRequest) -> bool:
+    return bool(request.filler and order.filler and request.filler != order.filler)
+
+
+def _find_by_accession(draft: Draft, request: OrderRequest) -> Order | None:
     if not request.accession:
         return None
     for order in draft.find_orders("accession", request.accession):
@@ -132,9 +147,35 @@ def find_order(draft: Draft, request: OrderRequest, is_one_of_many: bool) -> Ord
             continue
         if request.patient is None and order.facility == request.facility:
             return order
-        if request.patient is not None and is_same_patient(draft.get_patient(order.patient_ref), request.patient):
+        if request.patient is None or not is_same_patient(draft.get_patient(order.patient_ref), request.patient):
+            continue
+        if order.facility == request.facility or not _is_stranger(
+            draft.get_patient(order.patient_ref), request.patient
+        ):
             return order
     return None
+
+
+def _is_stranger(patient: Patient, request: PatientRequest) -> bool:
+    """Say whether one patient number means two people: no issuer in common, and name or birth date contradict."""
+    if patient.issuer and patient.issuer == request.issuer:
+        return False
+    likeness = compare(update_patient(_nobody(request), request).identity, patient)
+    return likeness.name is False or likeness.birth_date is False
+
+
+def _nobody(request: PatientRequest) -> Patient:
+    return Patient(ref="", patient_id=request.patient_id, issuer=request.issuer)
+
+
+def _siblings(draft: Draft, order: Order, request: OrderRequest) -> list[Order]:
+    """List the patient's other orders under the same number, when a wish or a status names no other thing than that number."""
+    number = request.filler or request.placer
+    if request.action in ("create", "update") or request.is_accession_own or number is None:
+        return []
+    kind = "filler" if request.filler else "placer"
+    key = (kind, request.facility, number.namespace, number.number)
+    return [o for o in draft.find_orders("patient", order.patient_ref) if o.id != order.id and key in o.numbers]
 
 
 def _patient(draft: Draft, order: Order | None, request: OrderRequest, source: Source, ids: Ids) -> Patient:
@@ -143,13 +184,7 @@ def _patient(draft: Draft, order: Order | None, request: OrderRequest, source: S
         if request.patient is None:
             return patient
         if not is_same_patient(patient, request.patient):
-            raise BrokerError(
-                "the message names another patient than the order has",
-                code="R205",
-                hint="check PID-3 and the order number; a merge of the two patients must come first",
-                hl7_code="205",
-                location="PID^1^3",
-            )
+            raise _wrong_patient(draft, order, patient, source, ids)
     elif request.patient is None:
         raise BrokerError(
             "a new order needs a patient",
@@ -162,6 +197,7 @@ def _patient(draft: Draft, order: Order | None, request: OrderRequest, source: S
         found = draft.find_patient(request.patient)
         patient = found or Patient(ref=ids(), patient_id=request.patient.patient_id, issuer=request.patient.issuer)
     changed = update_patient(patient, request.patient)
+    is_doubtful = bool(patient.attributes) and _is_somebody_else(patient, changed)
     if changed == patient and patient.attributes:
         return patient
     draft.patients[changed.ref] = changed
@@ -172,7 +208,8 @@ def _patient(draft: Draft, order: Order | None, request: OrderRequest, source: S
                 id=ids(),
                 type="patient.updated",
                 at=source.now,
-                text=f"patient updated: {source.text}",
+                text=f"patient {'has another name and birth date now' if is_doubtful else 'updated'}: {source.text}",
+                is_alarm=is_doubtful,
                 patient_ref=changed.ref,
                 order_id=order.id if order else "",
                 subject=order.accession if order else "",
@@ -181,6 +218,24 @@ def _patient(draft: Draft, order: Order | None, request: OrderRequest, source: S
             )
         )
     return changed if changed.attributes else patient
+
+
+def _is_somebody_else(before: Patient, after: Patient) -> bool:
+    likeness = compare(after.identity, before)
+    return likeness.name is False and likeness.birth_date is False
+
+
+def _wrong_patient(draft: Draft, order: Order, patient: Patient, source: Source, ids: Ids) -> BrokerError:
+    """Note in the order that a message named somebody else; give the refusal."""
+    refused = Remark(type="order.noted", text="refused, it names another patient than the order has", is_alarm=True)
+    _note(draft, Decision(order=order, remarks=(refused,)), patient, source, ids)
+    return BrokerError(
+        "the message names another patient than the order has",
+        code="R205",
+        hint="check PID-3 and the order number; a merge of the two patients must come first",
+        hl7_code="205",
+        location="PID^1^3",
+    )
 
 
 def _bury(draft: Draft, request: OrderRequest, source: Source) -> None:

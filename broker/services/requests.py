@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from broker.domain.booking import Action, OrderRequest, PatientRequest, StepRequest
 from broker.domain.facts import text
 from broker.domain.levels import split
 from broker.domain.order import Number, StepStatus
+from broker.domain.request import Action, OrderRequest, PatientRequest, StepRequest
 from broker.mapping.engine import Output
 
 ACTIONS: Mapping[str, Action] = {

@@ -7,18 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from broker.domain.booking import (
-    OrderRequest,
-    PatientRequest,
-    StepRequest,
-    book_cancelled,
-    decide,
-    is_same_patient,
-    merge,
-    update_patient,
-)
+from broker.domain.booking import book_cancelled, decide, is_same_patient, merge, update_patient
 from broker.domain.lifecycle import NEXT, Happening, advance, order_status
 from broker.domain.order import Number, Order, OrderStatus, Patient, Step, StepStatus
+from broker.domain.request import OrderRequest, PatientRequest, StepRequest
 
 NOW = datetime(2026, 4, 1, 10, tzinfo=UTC)
 NEW = Order(id="1", facility="H", patient_ref="p", created_at=NOW, updated_at=NOW)
