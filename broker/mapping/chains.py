@@ -75,11 +75,9 @@ def _chain(texts: Sequence[PlainText], null_stops: bool) -> Fetch:
             value = parts[component - 1] if component <= len(parts) else ""
             if subcomponent > 1:
                 value = context.segments[name][0].value(field, 1, component, subcomponent)
-            if value == "":
-                if component == 1 or parts[0] != NULL or len(parts) > 1:
-                    continue
+            if not value and parts == DELETED:
                 value = NULL
-            if value == NULL and not null_stops:
+            if not value or (not null_stops and value == NULL):
                 continue
             context.origin = origin
             if context.is_tracing:
@@ -108,9 +106,9 @@ def part_of_first(texts: Sequence[PlainText], null_stops: bool) -> Fetch:
             value = parts[component - 1] if component <= len(parts) else ""
             if subcomponent > 1:
                 value = context.segments[name][0].value(field, 1, component, subcomponent)
-            if len(parts) == 1 and parts[0] == NULL:
+            if not value and parts == DELETED:
                 value = NULL
-            if value == NULL and not null_stops:
+            if not null_stops and value == NULL:
                 continue
             context.origin = origin
             if context.is_tracing:
@@ -141,6 +139,8 @@ def parts_of(context: Context, name: str, field: int) -> list[str]:
 
 
 MISSING: list[str] = []
+DELETED = [NULL]
+"""A field that is NULL as a whole: so are all its components."""
 
 
 def _places(texts: Sequence[PlainText]) -> tuple[tuple[str, str, int, int, int, Origin], ...]:

@@ -55,10 +55,13 @@ class Target:
 
 def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inner: bool = False) -> Fetch:
     """Make the function that fetches and fits; *is_inner*: one alternative among several, which may be passed over."""
+    conversion = rule.conversion
+    if conversion is not None and target.vr not in _VR_OF_CONVERSION[conversion.name]:
+        report.error("M043", conversion.place, f"{target.name} is {target.vr}, '{conversion.name}' does not make that")
     if target.vr == "SQ":
         return _as_items(fetch)
-    fit = _fit(rule.conversion, target, report)
-    check = _check(rule.conversion, target, report) if fit is None else str
+    fit = _fit(conversion, target, report)
+    check = _check(conversion, target, report) if fit is None else str
     is_simple = fit is None and not is_inner
     policy = rule.on_invalid or _default_policy(target)
 
@@ -118,8 +121,6 @@ def _as_items(fetch: Fetch) -> Fetch:
 
 def _fit(conversion: Conversion | None, target: Target, report: Report) -> Fit | None:
     """Give the function that makes a date or time; None for what is no date."""
-    if conversion is not None and target.vr and target.vr not in _VR_OF_CONVERSION[conversion.name]:
-        report.error("M043", conversion.place, f"{target.name} is {target.vr}, '{conversion.name}' does not make that")
     if target.vr not in _WRITERS:
         return None
     write = _WRITERS[target.vr]

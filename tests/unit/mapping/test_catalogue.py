@@ -129,6 +129,10 @@ def test_a_grandchild_must_fulfil_the_childs_when_too() -> None:
         ("mapping: site\nfrom: hl7/ORM^O01\nto: dicom/mwl\nextends: base\nsegments: []\n", ("M012", "site.yaml")),
         ("mapping: site\nextends: base\nset: {PatientName: {from: PID-5, as: {date: YYYY}}}\n", ("M043", "site.yaml")),
         ("mapping: site\nextends: base\nset: {PatientName: PIX-5}\n", ("M041", "site.yaml")),
+        (
+            "mapping: site\nextends: base\nset: {RequestedProcedureCodeSequence: {from: OBR-4, as: date}}\n",
+            ("M043", "site.yaml"),
+        ),
         ("mapping: site\nextends: base\nset: {PatientName: order.id}\n", ("M045", "site.yaml")),
         ("mapping: site\nextends: base\nset: {PatientSex: {from: PID-8, value: F}}\n", ("M014", "site.yaml")),
         ("mapping: site\nextends: base\nset: {PatientComments: 'NTE[*]-3'}\n", ("M043", "site.yaml")),
