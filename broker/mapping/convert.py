@@ -25,7 +25,8 @@ UID_NAMESPACE = UUID("8e1b1a7e-0c55-5d0e-9d0b-5b6f7261642e")
 
 Check = Callable[[str], str]
 
-_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+"""Components with leading zeros are against PS3.5 9.1, and senders that make UIDs of padded numbers work all the same."""
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _CODE_STRING = re.compile(r"[A-Z0-9 _]*")
 _AGE = re.compile(r"[0-9]{3}[DWMY]")
