@@ -7,7 +7,7 @@ often says less than the new order did, or more: the exam must not come to stand
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from broker.domain.facts import code, text
@@ -33,7 +33,8 @@ def settle(order: Order, request: OrderRequest) -> tuple[Order, OrderRequest]:
     A step that is new to the order and has no name gets one that no other step has.
     """
     numbers = _numbers(order, request)
-    left = [n for n, said in enumerate(request.steps) if said.step_id and not _is_named(order, said, numbers)]
+    steps = {step.key: step for step in order.steps}
+    left = [n for n, said in enumerate(request.steps) if said.step_id and not _is_named(steps, said, numbers)]
     if not left:
         return order, request
     taken = {said.key for n, said in enumerate(request.steps) if n not in left}
@@ -87,9 +88,9 @@ def _is_tail_of(identifier: str, numbers: Collection[str]) -> bool:
     return any(n == identifier or (len(identifier) > 8 and n.endswith(identifier)) for n in numbers)
 
 
-def _is_named(order: Order, said: StepRequest, numbers: set[str]) -> bool:
+def _is_named(steps: Mapping[tuple[str, str], Step], said: StepRequest, numbers: set[str]) -> bool:
     """Say whether the order has that step; a stand-in under another order number means another one."""
-    step = next((step for step in order.steps if step.key == said.key), None)
+    step = steps.get(said.key)
     if step is None:
         return False
     return not (_is_tail_of(said.step_id, numbers) and is_other(step, said))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -36,12 +37,13 @@ def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
         ], []
     head, bodies = _bodies(message, one_per)
     named_head = _by_name(segment for segment in head if segment.name not in GROUP_ONLY)
+    scarce = _scarce(message, len(bodies))
     groups = []
     for number, body in enumerate(bodies, 1):
         own = _by_name(body)
         segments = {**named_head, **own}
         if len(bodies) > 1:
-            _borrow(segments, message, body, len(bodies))
+            _borrow(segments, scarce, body[-1].index)
         groups.append(Group(number=number, segments=segments))
     return groups, _orphans(named_head.get(DETAIL, []), groups)
 
@@ -83,16 +85,18 @@ def _by_name(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
     return named
 
 
-def _borrow(segments: dict[str, list[Segment]], message: Message, body: list[Segment], groups: int) -> None:
-    """Add segments of other groups that are fewer than the groups: the next one after this group, else the last before."""
-    end = body[-1].index
-    for segment in message.segments:
-        name = segment.name
-        if name in segments or name in NEVER_BORROWED:
-            continue
-        found = message.named(name)
-        if len(found) < groups:
-            segments[name] = [next((s for s in found if s.index > end), found[-1])]
+def _scarce(message: Message, groups: int) -> dict[str, list[Segment]]:
+    """Give the segments that are fewer than the groups, by name: several groups share them."""
+    names = dict.fromkeys(segment.name for segment in message.segments)
+    return {name: found for name in names if name not in NEVER_BORROWED and len(found := message.named(name)) < groups}
+
+
+def _borrow(segments: dict[str, list[Segment]], scarce: dict[str, list[Segment]], end: int) -> None:
+    """Add segments of other groups: the next one after *end*, where this group does, else the last before."""
+    for name, found in scarce.items():
+        if name not in segments:
+            place = bisect_right(found, end, key=lambda segment: segment.index)
+            segments[name] = [found[min(place, len(found) - 1)]]
 
 
 def _orphans(before: Sequence[Segment], groups: Sequence[Group]) -> list[Segment]:

@@ -37,6 +37,7 @@ from broker.services.requests import order_requests
 log = structlog.get_logger()
 
 REMEMBERED = timedelta(days=7)
+WARNINGS_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,7 +336,14 @@ def _stored(
         mapping=wanted.mapping,
         code=faults[0].code if faults else "",
         error="; ".join(fault.text for fault in faults),
-        warnings=(*(wanted.warnings or received.warnings), *effects.warnings),
+        warnings=_few((*(wanted.warnings or received.warnings), *effects.warnings)),
         order_ids=effects.order_ids,
         count=before.count + 1 if before else 1,
     )
+
+
+def _few(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Leave out what is said twice, and say how many more there are than are kept."""
+    different = tuple(dict.fromkeys(warnings))
+    rest = len(different) - WARNINGS_KEPT
+    return different if rest <= 0 else (*different[:WARNINGS_KEPT], f"and {rest} more")

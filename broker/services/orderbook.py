@@ -35,17 +35,22 @@ class Draft:
     def __init__(self, held: Held) -> None:
         self._held = held
         self.orders: dict[str, Order] = {}
+        self._order_ids: dict[tuple[str, ...], dict[str, None]] = {}
         self.patients: dict[str, Patient] = {}
         self.tombstones: list[Tombstone] = []
         self.used_tombstones: list[Tombstone] = []
         self.events: list[Event] = []
 
+    def keep(self, order: Order) -> None:
+        """Take *order* in the place of what it was."""
+        self.orders[order.id] = order
+        for key in (*order.numbers, ("accession", order.accession), ("patient", order.patient_ref)):
+            self._order_ids.setdefault(key, {})[order.id] = None
+
     def find_orders(self, *key: str) -> tuple[Order, ...]:
         """Find orders under *key* (see ports.Held), this job's own changes included."""
         found = {order.id: self.orders.get(order.id, order) for order in self._held.find(Order, *key)}
-        for order in self.orders.values():
-            if key in order.numbers or key in (("accession", order.accession), ("patient", order.patient_ref)):
-                found[order.id] = order
+        found |= {order_id: self.orders[order_id] for order_id in self._order_ids.get(key, ())}
         return tuple(found.values())
 
     def find_patient(self, request: PatientRequest) -> Patient | None:
@@ -107,7 +112,7 @@ def _apply(draft: Draft, order: Order | None, request: OrderRequest, source: Sou
         decision = book_cancelled(request, new, source.now)
     else:
         decision = decide(order, request, new, source.now)
-    draft.orders[decision.order.id] = decision.order
+    draft.keep(decision.order)
     _note(draft, decision, patient, source, ids)
     return decision.order.id
 
@@ -197,12 +202,12 @@ def _patient(draft: Draft, order: Order | None, request: OrderRequest, source: S
         found = draft.find_patient(request.patient)
         patient = found or Patient(ref=ids(), patient_id=request.patient.patient_id, issuer=request.patient.issuer)
     changed = update_patient(patient, request.patient)
-    is_doubtful = bool(patient.attributes) and _is_somebody_else(patient, changed)
     if changed == patient and patient.attributes:
         return patient
     draft.patients[changed.ref] = changed
     if patient.attributes and changed.identity != patient.identity:
         facts = snapshot(source.now.astimezone(source.zone), patient=changed)
+        is_doubtful = _is_somebody_else(patient, changed)
         draft.events.append(
             Event(
                 id=ids(),
