@@ -42,7 +42,7 @@ def test_what_fits(vr: str, text: str, made: str) -> None:
         ("LO", "a\\b", "a/b"),
         ("LO", "two\r\nlines", "two  lines"),
         ("LO", "x" * 70, "x" * 64),
-        ("UI", "1.2.0840", ""),
+        ("UI", "1..840", ""),
         ("UI", "ZDS", ""),
         ("UI", "1." + "2" * 70, ""),
         ("DS", "heavy", ""),
