@@ -137,12 +137,16 @@ def _err(message: Message, error: AckError, severity: str) -> str:
 
 
 def _old_err(message: Message, errors: Sequence[AckError]) -> str:
-    """ERR-1 before 2.5: segment, its number, field, and the code as subcomponents; one repetition per error."""
+    """ERR-1 before 2.5: segment, its number, field, and the code as subcomponents; one repetition per error.
+
+    There is no field for words in it: they are the alternate text of the code, whole where MSA-3 is cut.
+    """
     separators = message.separators
     told = []
     for error in errors:
         places = [escape(part, separators) for part in [*error.location.split("^"), "", ""][:3]]
-        condition = [error.code, CONDITIONS.get(error.code, ""), "HL70357"]
+        words = escape(_sentence(error), separators)
+        condition = [error.code, CONDITIONS.get(error.code, ""), "HL70357", error.problem, words, "L"]
         code = separators.subcomponent.join(condition) if separators.subcomponent else error.code
         told.append(separators.component.join([*places, code]))
     return _line("ERR", [separators.repetition.join(told) if separators.repetition else told[0]], message)

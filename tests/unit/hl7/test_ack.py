@@ -39,7 +39,8 @@ def test_every_error_is_told() -> None:
     other = AckError(text="full")
     assert acknowledge(_received("2.5"), "AR", control_id="X", at=AT, errors=[FAULT, other]).count("ERR|") == 2
     old = acknowledge(_received("2.3.1"), "AR", control_id="X", at=AT, errors=[FAULT, other])
-    assert "ERR|OBR^1^18^101&Required field missing&HL70357~^^^207&Application internal error&HL70357\r" in old
+    first = "OBR^1^18^101&Required field missing&HL70357&R031&OBR-18 is empty; send the \\F\\ number&L"
+    assert f"ERR|{first}~^^^207&Application internal error&HL70357&&full&L\r" in old
 
 
 def test_errors_of_an_accepted_message_are_warnings() -> None:
