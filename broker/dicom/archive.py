@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import structlog
 from broker.dicom.client import Answer, ClientAssociation, NotAccepted, Timeouts, associate
 from broker.dicom.storage_classes import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from broker.domain.study import Instance
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Unreachable
 from broker.services.notices import Outcome
 from broker.ul.negotiation import Choice
 from broker.ul.pdu import MAX_CONTEXTS, ContextResult
@@ -49,11 +50,14 @@ class ArchiveNode:
     def __init__(self, settings: ArchiveSettings, located: Located) -> None:
         self._settings = settings
         self._located = located
+        self._taken: frozenset[Pair] = frozenset()
+        self._has_changed = asyncio.Event()
 
     async def send(self, instances: Sequence[Instance]) -> AsyncIterator[Outcome]:
         """Send each instance as it is, in its own transfer syntax (services.forwarding.Archive).
 
-        Objects of more kinds than one association can propose wait for the next.
+        Objects of more kinds than one association can propose wait for the next. An association that ends over an
+        object is the object's: ``broken``.
         """
         pairs = list(dict.fromkeys((one.sop_class, one.transfer_syntax) for one in instances))[:MAX_CONTEXTS]
         try:
@@ -61,7 +65,11 @@ class ArchiveNode:
                 for instance in instances:
                     if (instance.sop_class, instance.transfer_syntax) not in pairs:
                         return
-                    yield await self._store(association, instance)
+                    outcome = await self._store(association, instance)
+                    yield outcome
+                    if outcome.kind == "broken":
+                        association.abort()
+                        return
         except BrokerError as fault:
             yield Outcome(kind="down", text=str(fault))
 
@@ -72,7 +80,11 @@ class ArchiveNode:
                 instance.sop_class, instance.sop_uid, instance.transfer_syntax, path, offset=offset
             )
         except NotAccepted as fault:
+            if (instance.sop_class, instance.transfer_syntax) in self._taken:
+                self._has_changed.set()
             return Outcome(kind="retry", text=str(fault))
+        except Unreachable as fault:
+            return Outcome(kind="broken", text=str(fault))
         except OSError as fault:
             return Outcome(kind="retry", text=f"the object cannot be read from the spool: {fault.strerror or fault}")
         if answer.is_success:
@@ -97,7 +109,14 @@ class ArchiveNode:
         for pairs in _chunks((sop_class, syntax) for sop_class in classes for syntax in TRANSFER_SYNTAXES):
             async with self._associate(pairs) as association:
                 taken.update(association.accepted)
-        return frozenset(taken)
+        self._taken = frozenset(taken)
+        self._has_changed.clear()
+        return self._taken
+
+    async def wait_for_change(self, timeout_seconds: float) -> None:
+        """Wait until the archive refuses what it took when it was probed, at most *timeout_seconds*."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_changed.wait(), timeout_seconds)
 
 
 class Acceptance:
@@ -119,16 +138,16 @@ class Acceptance:
         return ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
 
     async def watch(self, ae: str, node: ArchiveNode, private_classes: Collection[str]) -> None:
-        """Ask *node* until it has answered, then hourly, for ever."""
+        """Ask *node* until it has answered, then hourly and when it proves to have changed, for ever."""
         while True:
             try:
                 self._taken[ae] = await node.probe(private_classes)
             except BrokerError as fault:
                 log.info("archive.not_probed", node=ae, error=str(fault))
-                await asyncio.sleep(PROBE_RETRY_SECONDS if ae not in self._taken else PROBED_AGAIN_SECONDS)
+                await asyncio.sleep(PROBE_RETRY_SECONDS)
             else:
                 log.info("archive.probed", node=ae, count=len(self._taken[ae]))
-                await asyncio.sleep(PROBED_AGAIN_SECONDS)
+                await node.wait_for_change(PROBED_AGAIN_SECONDS)
 
 
 def _refusal(ae: str, answer: Answer) -> str:

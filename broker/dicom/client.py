@@ -158,6 +158,10 @@ class ClientAssociation:
                 self.cancel()
                 self._search = None
 
+    def abort(self) -> None:
+        """Drop the association at once: its peer is not to be waited for."""
+        self._requestor.cut()
+
     def cancel(self) -> None:
         """Ask the peer to end the search that is running (C-CANCEL); its last answer tells whether it did."""
         if self._search is None or not self._requestor.association.is_established:

@@ -41,7 +41,10 @@ class ObjectFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One object in the spool, or gone to the archive: *path* is relative to the spool, *digest* of its data set."""
+    """One object in the spool, or gone to the archive: *path* is relative to the spool, *digest* of its data set.
+
+    *deliveries* are the ids of the outbox rows that take it to the archives.
+    """
 
     sop_uid: str
     digest: str
@@ -53,6 +56,7 @@ class Instance:
     path: str
     size: int
     received_at: datetime
+    deliveries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +74,14 @@ class Study:
     accession: str = ""
     patient: Identity
     performed_uids: tuple[str, ...] = ()
+    references: tuple[tuple[str, str, str], ...] = ()
+    """What the Request Attributes Sequences of its objects name, each once: (step id, requested procedure id, accession)."""
     series: tuple[str, ...] = ()
     instances: int = 0
     pending: int = 0
     """Objects that some archive has not accepted yet."""
+    awaited: str = ""
+    """One SOP Instance UID that an MPPS names and that was not here at the last look: until it comes, nothing is complete."""
     is_announced: bool = False
     """Whether its availability has been told once: what completes it again is an extension."""
     first_at: datetime

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from broker.domain.events import Event
 from broker.domain.records import Delivery
 from broker.errors import BrokerError, Unreachable
-from broker.mllp.client import Answer, MllpClient
+from broker.mllp.client import NO_CONNECTION, Answer, MllpClient
 from broker.services.notices import Outcome
 
 PASSING_FAULTS = frozenset({"206", "207"})
@@ -30,7 +30,7 @@ class HL7Carrier:
         try:
             return read(await self._client.send(message, delivery.control_id))
         except Unreachable as fault:
-            return Outcome(kind="down", text=str(fault))
+            return Outcome(kind="down" if fault.code == NO_CONNECTION else "broken", text=str(fault))
 
 
 def read(answer: Answer) -> Outcome:

@@ -17,6 +17,7 @@ from broker.mllp.sockets import tune
 
 log = structlog.get_logger()
 
+NO_CONNECTION = "N010"
 _MAX_ANSWER = 1024 * 1024
 
 
@@ -97,7 +98,7 @@ class MllpClient:
         except OSError as fault:
             reason = getattr(fault, "strerror", None) or str(fault) or "no answer in time"
             hint = "check host, port and that the receiver listens"
-            raise self._unreachable(f"cannot be connected: {reason}", "N010", hint) from fault
+            raise self._unreachable(f"cannot be connected: {reason}", NO_CONNECTION, hint) from fault
         return self._link
 
     async def _exchange(self, link: _Link, payload: bytes) -> bytes | None:

@@ -46,8 +46,10 @@ class MqttCarrier:
                 client = await self._connected()
                 await client.publish(topic, payload, qos=1)
         except (aiomqtt.MqttError, OSError, TimeoutError) as fault:
+            was_connected = self._client is not None
             await self.close()
-            return Outcome(kind="down", text=f"MQTT: {fault or 'no answer in time'}")
+            text = f"MQTT: {str(fault) or 'no answer in time'}"
+            return Outcome(kind="broken" if was_connected else "down", text=text)
         return Outcome(kind="delivered")
 
     async def _connected(self) -> aiomqtt.Client:

@@ -18,6 +18,8 @@ from broker.services.progress import Rules, progress
 
 log = structlog.get_logger()
 
+UNSENT = ("available", "retryable", "executing")
+
 BATCH = 200
 """Objects sent over one association before the forwarder looks again at what is due."""
 
@@ -36,7 +38,7 @@ class Archive(Protocol):
     """One archive node: C-STORE over one association."""
 
     def send(self, instances: Sequence[Instance]) -> AsyncIterator[Outcome]:
-        """Send each instance, give its outcome; ends early with a ``down`` when the node does not answer."""
+        """Send each instance, give its outcome; ends early with a ``down`` or ``broken`` when the node does not answer."""
 
 
 class Forwarder:
@@ -70,10 +72,9 @@ class Forwarder:
         """Send what is due, wait for more."""
         while True:
             self._waker.clear()
-            rows = await self._reader.due_objects(self.node, self._clock(), BATCH)
-            if not rows:
+            if not await self.send_due():
                 await self._rest()
-            elif not await self._send(rows):
+            elif self.health.failures:
                 await asyncio.sleep(backoff(self.health.failures).total_seconds())
 
     async def _rest(self) -> None:
@@ -84,28 +85,25 @@ class Forwarder:
         except TimeoutError:
             return
 
-    async def _send(self, rows: Sequence[tuple[Delivery, Instance]]) -> bool:
-        """Send *rows* over one association; False when the node is down."""
-        position = 0
+    async def send_due(self) -> int:
+        """Send what is due over one association, as far as the node answers; say how many attempts that were."""
+        rows = await self._reader.due_objects(self.node, self._clock(), BATCH)
+        if not rows:
+            return 0
+        attempts = 0
         async for outcome in self._archive.send([instance for _, instance in rows]):
-            delivery, instance = rows[position]
-            position += 1
+            delivery, instance = rows[attempts]
+            attempts += 1
             self._note(outcome)
             self._counters.delivery(self.node, "delivered" if outcome.kind == "delivered" else "retryable")
             gone = await self._outbox.run(self._settlement(delivery, instance, outcome))
             if gone:
                 await asyncio.to_thread(self._remove, gone)
-            if outcome.kind == "down":
-                return False
-        return True
+        return attempts
 
     def _note(self, outcome: Outcome) -> None:
-        is_up = outcome.kind != "down"
-        if is_up != self.health.is_up:
-            log.info("archive.up" if is_up else "archive.down", node=self.node, error=outcome.text)
-        self.health.is_up = is_up
-        self.health.error = "" if outcome.kind == "delivered" else outcome.text
-        self.health.failures = 0 if is_up else self.health.failures + 1
+        if self.health.note(outcome):
+            log.info("archive.up" if outcome.is_up else "archive.down", node=self.node, error=outcome.text)
 
     def _settlement(self, delivery: Delivery, instance: Instance, outcome: Outcome) -> Job[str]:
         """Make the job that keeps the outcome; it gives the path of a file that nobody needs any more, or ``""``."""
@@ -113,7 +111,7 @@ class Forwarder:
 
         def decide(held: Held) -> Changes[str]:
             stored = held.find(Delivery, "id", delivery.id)[0]
-            if stored.state not in ("available", "retryable", "executing"):
+            if stored.state not in UNSENT:
                 return Changes(result="")
             attempts = stored.attempts + 1
             if outcome.kind != "delivered":
@@ -135,11 +133,8 @@ class Forwarder:
 
     def _delivered(self, held: Held, delivery: Delivery, instance: Instance, now: datetime) -> Changes[str]:
         """Count the object as there; when every node has it the file goes, and the study may be available."""
-        waiting = [
-            row
-            for row in held.find(Delivery, "object", instance.study_uid)
-            if row.id != delivery.id and (row.sop_uid, row.digest) == (instance.sop_uid, instance.digest)
-        ]
+        others = (row for id in instance.deliveries if id != delivery.id for row in held.find(Delivery, "id", id))
+        waiting = [row for row in others if row.state in UNSENT]
         study = held.find(Study, "uid", instance.study_uid)[0]
         study = replace(study, pending=max(0, study.pending - 1))
         looked = progress(held, study, orders={}, performed=(), rules=self._rules, now=now, ids=self._ids)

@@ -116,10 +116,19 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one attempt. *down*: nobody answered, so the whole destination waits."""
+    """What became of one attempt.
 
-    kind: Literal["delivered", "retry", "refused", "dead", "down"]
+    *down*: nobody is there, so the whole destination waits. *broken*: somebody was, and went or fell silent over this
+    very row: it waits its turn and lets the others pass, for it may be the reason.
+    """
+
+    kind: Literal["delivered", "retry", "refused", "dead", "down", "broken"]
     text: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        """Say whether the destination answered."""
+        return self.kind not in ("down", "broken")
 
 
 class Carrier(Protocol):
@@ -153,6 +162,14 @@ class Health:
     is_up: bool | None = None
     error: str = ""
     failures: int = 0
+
+    def note(self, outcome: Outcome) -> bool:
+        """Keep what the last attempt says, and say whether that is news."""
+        is_news = outcome.is_up != self.is_up
+        self.is_up = outcome.is_up
+        self.error = "" if outcome.kind == "delivered" else outcome.text
+        self.failures = 0 if outcome.is_up else self.failures + 1
+        return is_news
 
 
 class Courier:
@@ -199,16 +216,13 @@ class Courier:
             return
 
     async def _attempt(self, delivery: Delivery, event: Event) -> bool:
-        """Make one attempt and keep what became of it; False when the destination is down."""
+        """Make one attempt and keep what became of it; False when the destination did not answer."""
         outcome = await self._carrier.carry(delivery, event)
-        is_up = outcome.kind != "down"
-        if is_up != self.health.is_up:
+        is_up = outcome.is_up
+        if self.health.note(outcome):
             log.info(
                 "destination.up" if is_up else "destination.down", destination=self.destination, error=outcome.text
             )
-        self.health.is_up = is_up
-        self.health.error = "" if outcome.kind == "delivered" else outcome.text
-        self.health.failures = 0 if is_up else self.health.failures + 1
         now = self._clock()
         after = settle(delivery, outcome, now)
         self._counters.delivery(self.destination, after.state)
@@ -232,7 +246,7 @@ def settle(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
             return replace(changed, state="retryable", refusals=refusals, not_before=now + backoff(refusals))
         case "down":
             return replace(changed, state="retryable", not_before=now)
-        case "retry":
+        case "retry" | "broken":
             return replace(changed, state="retryable", not_before=now + backoff(attempts))
 
 

@@ -22,7 +22,7 @@ from broker.domain.performed import (
     decide_set,
 )
 from broker.domain.records import RawDataSet
-from broker.domain.study import Study
+from broker.domain.study import Instance, Study
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.progress import Rules, progress
 
@@ -263,8 +263,10 @@ def _candidates(held: Held, performed: PerformedStep) -> list[Candidate]:
 
 
 def _studies(held: Held, performed: PerformedStep, orders: Iterable[Order]) -> list[Study]:
-    """Find the studies that the MPPS may complete."""
+    """Find the studies that the MPPS may complete: those of its steps, and that of an object which it names."""
     uids = dict.fromkeys(r.study_uid for r in performed.references if r.study_uid)
     for order in orders:
         uids.update(dict.fromkeys((*order.study_uids, *(p.study_uid for p in order.procedures))))
+    for sop_uid in performed.instances[:1]:
+        uids.update(dict.fromkeys(one.study_uid for one in held.find(Instance, "sop", sop_uid)))
     return [study for uid in uids if uid for study in held.find(Study, "uid", uid)]

@@ -47,20 +47,25 @@ def progress(
     rules: Rules,
     now: datetime,
     ids: Ids,
+    arrived: str = "",
 ) -> Progress:
     """Look whether *study* is complete and available at *now*.
 
-    *orders* and *performed* are rows that this job has changed already; what is missing is read from *held*.
+    *orders* and *performed* are rows that this job has changed already, *arrived* is the SOP Instance UID of the object
+    that it saves; what is missing is read from *held*.
     """
+    if study.awaited not in ("", arrived) and not held.find(Instance, "sop", study.awaited):
+        return Progress(study=study)
     own = tuple(orders.get(id) or held.find(Order, "id", id)[0] for id in study.order_ids)
     known = _performed_of(held, study, own, performed)
     changed: tuple[Order, ...] = ()
     if study.completed_at is None:
-        completion = _evaluate(held, study, own, known, rules, now)
+        study = replace(study, awaited=_awaited(held, study, known, arrived))
+        completion = _evaluate(study, own, known, rules, now)
         study = replace(study, quiet_at=completion.wait_until)
         if completion.is_complete:
             study = replace(study, completed_at=now, evidence=completion.evidence)
-            if not known and study.verdict == "matched":
+            if not _linked(known) and study.verdict == "matched":
                 changed = _complete_without_mpps(study, own, now)
     own = tuple(next((c for c in changed if c.id == order.id), order) for order in own)
     events = [_event("procedure.completed", study, order, known, held, rules, now, ids) for order in changed]
@@ -90,47 +95,66 @@ def _performed_of(
 def _steps(study: Study, order: Order) -> tuple[Step, ...]:
     """Give the steps of the procedures with the study's UID; all of them when the scanner made a UID of its own."""
     procedures = {p.procedure_id for p in order.procedures if p.study_uid == study.uid}
-    if not procedures and len(order.procedures) == 1:
-        return order.steps
-    return tuple(step for step in order.steps if step.procedure_id in procedures)
+    if procedures:
+        return tuple(step for step in order.steps if step.procedure_id in procedures)
+    return _named_steps(study, order) or order.steps
+
+
+def _named_steps(study: Study, order: Order) -> tuple[Step, ...]:
+    """Give the steps that the objects themselves name (0040,0275)."""
+    named = {step_id for step_id, _, accession in study.references if step_id and accession in ("", order.accession)}
+    return tuple(step for step in order.steps if step.step_id in named)
 
 
 def _evaluate(
-    held: Held,
-    study: Study,
-    orders: Sequence[Order],
-    performed: Sequence[PerformedStep],
-    rules: Rules,
-    now: datetime,
+    study: Study, orders: Sequence[Order], performed: Sequence[PerformedStep], rules: Rules, now: datetime
 ) -> Completion:
-    quiet = rules.quiet if rules.quiet is not None else quiet_period(study.modality)
+    quiet = quiet_period(study.modality, rules.quiet)
     named = {uid for one in performed for uid in one.instances}
-    is_every_object_named = study.instances <= len(named)
-    steps = [step for order in orders for step in _steps(study, order)]
-    here: set[str] = set()
-    if named and all(one.is_final for one in performed):
-        here = {one.sop_uid for one in held.find(Instance, "study", study.uid)}
-        elsewhere = named - here
-        here |= {uid for uid in elsewhere if len(elsewhere) <= 1000 and held.find(Instance, "sop", uid)}
+    steps = [step for order in orders for step in _steps(study, order)] if _linked(performed) else []
+    here = named - {study.awaited}
     completion = evaluate(study, performed, steps, here, quiet=quiet, now=now)
-    if study.is_announced and completion.evidence == "mpps" and not is_every_object_named:
+    if study.is_announced and completion.evidence == "mpps" and study.instances > len(named):
         return evaluate(study, (), steps, here, quiet=quiet, now=now)
     return completion
 
 
+def _linked(performed: Sequence[PerformedStep]) -> bool:
+    """Say whether an MPPS tells which scheduled steps were done; some scanners' name none."""
+    return any(one.links for one in performed)
+
+
+def _awaited(held: Held, study: Study, performed: Sequence[PerformedStep], arrived: str) -> str:
+    """Find an object that the MPPS name and that is not here; ``""`` when all are, or an MPPS is open.
+
+    The one whose UID sorts last when read backwards: a choice that no order of arrival favours, so that a study of
+    n objects is gone through about log n times while it comes.
+    """
+    if not all(one.is_final for one in performed):
+        return ""
+    missing = {uid for one in performed for uid in one.instances} - {arrived}
+    if missing:
+        missing.difference_update(one.sop_uid for one in held.find(Instance, "study", study.uid))
+    for uid in sorted(missing, key=lambda uid: uid[::-1], reverse=True):
+        if not held.find(Instance, "sop", uid):
+            return uid
+    return ""
+
+
 def _complete_without_mpps(study: Study, orders: Sequence[Order], now: datetime) -> tuple[Order, ...]:
-    """Complete the steps that a scanner without MPPS has evidently done."""
+    """Complete the steps that have evidently been done, though no MPPS names them."""
     changed = []
     for order in orders:
-        own = {s.step_id for s in _steps(study, order) if is_possible(study.modality, (s.modality,))}
-        steps = tuple((advance(s, Happening.COMPLETE, now) or s) if s.step_id in own else s for s in order.steps)
+        own = [s for s in _steps(study, order) if is_possible(study.modality, (s.modality,))]
+        own = [s for s in own if s in _named_steps(study, order)] or own
+        steps = tuple((advance(s, Happening.COMPLETE, now) or s) if s in own else s for s in order.steps)
         if steps != order.steps:
             changed.append(with_steps(order, steps, now))
     return tuple(changed)
 
 
 _TEXTS: Mapping[str, str] = {
-    "procedure.completed": "completed, say the images: no MPPS came",
+    "procedure.completed": "completed, say the images: no MPPS names its step",
     "study.available": "study available",
     "study.extended": "study extended: more objects after its completion",
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from broker.domain.events import Event
+from broker.domain.events import Event, EventType
 from broker.domain.linking import Candidate
 from broker.domain.matching import match
 from broker.domain.order import Order, Patient
@@ -19,6 +19,8 @@ from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.progress import Rules, progress, study_event
 
 QUIET_POLL = timedelta(seconds=30)
+REFERENCES_KEPT = 200
+"""Entries of Request Attributes Sequences that a study remembers; a scanner names a handful."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class Studies:
         before = found[0] if found else None
         study, orders, events = self._match(held, facts, before, instance.ae, now)
         forwards = tuple(self._forward(instance, node, now) for node in self._rules.forward_to)
+        instance = replace(instance, deliveries=tuple(row.id for row in forwards))
         series = study.series if facts.series_uid in study.series else (*study.series, facts.series_uid)
         study = replace(
             study,
@@ -92,9 +95,8 @@ class Studies:
             completed_at=None,
         )
         if is_other_version:
-            events.append(
-                self._about(held, "study.noted", "an object came again with other content: both are kept", study, now)
-            )
+            text = "an object came again with other content: both are kept"
+            events += self._about(held, "study.noted", text, study, now, study.order_ids)
         looked = progress(
             held,
             study,
@@ -103,6 +105,7 @@ class Studies:
             rules=self._rules,
             now=now,
             ids=self._ids,
+            arrived=instance.sop_uid,
         )
         saved = {order.id: order for order in (*orders, *looked.orders)}
         return Changes(
@@ -120,6 +123,7 @@ class Studies:
             and before.verdict == "matched"
             and (before.patient, before.accession) == (facts.patient, facts.accession)
             and (not facts.performed_uid or facts.performed_uid in before.performed_uids)
+            and set(before.references) >= set(facts.references)
         )
         if before is not None and is_known_kind:
             return before, [], []
@@ -141,6 +145,7 @@ class Studies:
             findings=tuple(dict.fromkeys((*study.findings, *matched.findings))),
             order_ids=tuple(dict.fromkeys((*study.order_ids, *matched.order_ids))),
             performed_uids=tuple(performed_uids),
+            references=tuple(dict.fromkeys((*study.references, *facts.references)))[:REFERENCES_KEPT],
         )
         orders = [
             replace(one.order, study_uids=(*one.order.study_uids, study.uid))
@@ -150,33 +155,46 @@ class Studies:
         return study, orders, self._first_events(held, study, before, now)
 
     def _first_events(self, held: Held, study: Study, before: Study | None, now: datetime) -> list[Event]:
-        events = []
-        if before is None:
-            events.append(self._about(held, "study.started", f"first object from {study.ae}", study, now))
-        if before is None or before.verdict != study.verdict:
-            if study.verdict == "unscheduled":
-                text = "no order fits this study; it is forwarded as it is"
-                events.append(self._about(held, "study.unscheduled", text, study, now))
-            elif study.verdict == "mismatched":
-                differing = ", ".join(f.attribute for f in study.findings if f.weight)
-                text = f"the study does not fit its order: {differing}; it is forwarded as it is"
-                events.append(self._about(held, "study.mismatched", text, study, now))
+        """Tell each order of its first object, and of a verdict that is new to it."""
+        known = before.order_ids if before else ()
+        joining = tuple(id for id in study.order_ids if id not in known)
+        events: list[Event] = []
+        if before is None or joining:
+            events += self._about(held, "study.started", f"first object from {study.ae}", study, now, joining)
+        if before is not None and before.verdict == study.verdict:
+            return events
+        if study.verdict == "unscheduled":
+            events += self._about(
+                held, "study.unscheduled", "no order fits this study; it is forwarded as it is", study, now
+            )
+        elif study.verdict == "mismatched":
+            differing = ", ".join(f.attribute for f in study.findings if f.weight)
+            text = f"the study does not fit its order: {differing}; it is forwarded as it is"
+            events += self._about(held, "study.mismatched", text, study, now, study.order_ids)
         return events
 
-    def _about(self, held: Held, kind: str, text: str, study: Study, now: datetime) -> Event:
-        order = held.find(Order, "id", study.order_ids[0])[0] if study.order_ids else None
-        patient = held.find(Patient, "ref", order.patient_ref)[0] if order else None
-        return study_event(
-            kind,  # type: ignore[arg-type]
-            text,
-            study,
-            order,
-            patient,
-            at=now,
-            zone=self._rules.zone,
-            ids=self._ids,
-            is_alarm=kind != "study.started",
-        )
+    def _about(
+        self, held: Held, kind: EventType, text: str, study: Study, now: datetime, order_ids: Sequence[str] = ()
+    ) -> list[Event]:
+        """Make the event for each of these orders, or for none when there are none."""
+        events = []
+        for id in order_ids or (None,):
+            order = held.find(Order, "id", id)[0] if id else None
+            patient = held.find(Patient, "ref", order.patient_ref)[0] if order else None
+            events.append(
+                study_event(
+                    kind,
+                    text,
+                    study,
+                    order,
+                    patient,
+                    at=now,
+                    zone=self._rules.zone,
+                    ids=self._ids,
+                    is_alarm=kind != "study.started",
+                )
+            )
+        return events
 
     def _forward(self, instance: Instance, node: str, now: datetime) -> Delivery:
         id = self._ids()
