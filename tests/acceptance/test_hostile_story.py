@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -173,3 +176,58 @@ def test_healthz_readyz_and_metrics_answer(hospital: Any) -> None:
     hospital.start()
 
     assert [hospital.get_status(path) for path in ("/healthz", "/readyz", "/metrics", "/")] == [200] * 4
+
+
+@contextmanager
+def no_room(hospital: Any) -> Iterator[None]:
+    """The broker can write to no file, its log included."""
+    pid = hospital.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize(("transient", "code"), [("AR", "AR"), ("AE", "AE"), ("close", "")])
+def test_a_store_that_cannot_write_refuses_for_now_and_recovers(
+    hospital: Any, story: Any, transient: str, code: str
+) -> None:
+    hospital.configuration["hl7"]["listeners"]["his"]["transient"] = transient
+    hospital.start()
+    hospital.send(story.orm("A1"))
+
+    with no_room(hospital):
+        answers = [hospital.send(story.orm(f"B{n}")) for n in range(3)]
+        states = [hospital.get_status(path) for path in ("/readyz", "/healthz")]
+        seen = hospital.findscu("0008,0050=A1")
+
+    assert [(story.msa(answer) or ["", ""])[1] for answer in answers] == [code] * 3
+    assert not code or "207" in answers[0]
+    assert states == [503, 200]
+    assert len(seen) == 1
+    story.eventually(lambda: hospital.get_status("/readyz") == 200)
+    works(hospital, story)
+    assert story.all_orders(hospital) == {"A1", "OK1"}
+
+
+def test_a_message_with_a_thousand_orders_keeps_nobody_waiting(hospital: Any, story: Any) -> None:
+    hospital.start()
+    groups = "\n".join(story.order_group(f"K{n}", number=f"K{n}") for n in range(1000))
+    his = hospital.his()
+    his.send_raw(b"\x0b" + story.orm("K", group=groups).replace("\n", "\r").encode() + b"\x1c\r")
+
+    works(hospital, story)
+
+    assert story.msa(his.receive())[1] == "AA"
+    assert len(hospital.findscu("0008,0050=K999")) == 1
+
+
+@pytest.mark.parametrize("accept", ["AL|NE", "NE|AL", "NE|NE", "ER|SU"])
+def test_a_sender_that_asks_for_enhanced_mode_gets_an_original_answer(hospital: Any, story: Any, accept: str) -> None:
+    hospital.start()
+
+    answer = hospital.send(story.orm("M1", version="2.5.1").replace("|2.5.1|||", f"|2.5.1|||{accept}", 1))
+
+    assert story.msa(answer)[1] == "AA"

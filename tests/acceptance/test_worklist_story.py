@@ -64,6 +64,85 @@ def test_two_groups_of_one_procedure_are_two_steps(hospital: Any, story: Any) ->
     assert len(order["steps"]) == 2
 
 
+def test_a_change_that_says_less_than_the_order_leaves_one_step(hospital: Any, story: Any) -> None:
+    hospital.start()
+    hospital.send(story.orm("A1"))
+    less = "ORC|XO|PA1^HIS|FA1^RIS\nOBR|1|PA1^HIS|FA1^RIS|CTABD^CT abdomen^L" + "|" * 23 + "^^^20260402143000^^R"
+
+    answer = hospital.send(story.orm("A1", "XO", group=less))
+
+    assert story.msa(answer)[1] == "AA"
+    (entry,) = hospital.findscu("0010,0020=77041")
+    assert (entry["0008,0050"], entry["0040,0009"], entry["0040,0003"]) == ("A1", "SPA1", "143000")
+
+
+def test_three_pairs_under_one_zds_are_three_steps(hospital: Any, story: Any) -> None:
+    hospital.start()
+    groups = "\n".join(
+        story.order_group("A7", number="7", procedure="RP7", step=f"SP7.{n}", code=f"P7^Chest^ERL^X7{n}^View {n}^DSS")
+        for n in (1, 2, 3)
+    )
+
+    hospital.send(story.orm("A7", group=groups, study="1.2.3.7"))
+
+    entries = hospital.findscu("0008,0050=A7", "(0040,0100)[0].0040,0007")
+    assert sorted(entry["0040,0007"] for entry in entries) == ["View 1", "View 2", "View 3"]
+    assert {(entry["0020,000d"], entry["0040,1001"]) for entry in entries} == {("1.2.3.7", "RP7")}
+
+
+def test_a_wild_message_is_understood(hospital: Any, story: Any) -> None:
+    hospital.start()
+    his = hospital.his()
+    wild = (
+        "MSH|^~\\&|||||||ORM^O01||P|2.3.1||||||\nIPC|||||||Room 1||\nPID|||4111222^^^REG||PEREZ^JUAN||19700101|M\n"
+        "ORC|NW||44||||^^^20260401101500^^T\nOBR|||44|^^^RXTX^Thorax^L||||||||||||||20260401101512||||||DX\n"
+        "PV1||O\nZDS|1.2.858.7^^Application^DICOM\n"
+    )
+
+    his.send_raw(b"\x0b" + wild.encode() + b"\x1c\r")
+
+    assert story.msa(his.receive())[:2] == ["MSA", "AA"]
+    (entry,) = hospital.findscu("0008,0050=20260401101512", "(0040,0100)[0].0040,0010")
+    assert (entry["0020,000d"], entry["0008,0060"]) == ("1.2.858.7", "DX")
+
+
+def test_steps_are_started_and_completed_by_status_messages(hospital: Any, story: Any) -> None:
+    hospital.start()
+    hospital.send(story.orm("A1"))
+
+    hospital.send(story.orm("A1", "SC", group="ORC|SC|PA1^HIS|FA1^RIS||IP"))
+    started = hospital.findscu("0008,0050=A1")
+    hospital.send(story.orm("A1", "SC", group="ORC|SC||FA1^RIS||CM"))
+    hospital.send(story.orm("A1", "XO", start="20270101090000"))
+
+    assert [entry["0040,0020"] for entry in started] == ["STARTED"]
+    assert hospital.findscu("0008,0050=A1") == []
+    order = hospital.order("A1")
+    assert order["status"] == "completed"
+    assert order["steps"][0]["start"].startswith("2026-04-01")
+
+
+def test_an_order_on_hold_is_hidden_until_it_is_released(hospital: Any, story: Any) -> None:
+    hospital.start()
+    hospital.send(story.orm("A1"))
+
+    hospital.send(story.orm("A1", "HD", group="ORC|HD|PA1^HIS"))
+    held = hospital.findscu("0008,0050=A1")
+    hospital.send(story.orm("A1", "RL", group="ORC|RL|PA1^HIS"))
+
+    assert (len(held), len(hospital.findscu("0008,0050=A1"))) == (0, 1)
+
+
+def test_one_accession_number_of_two_patients_is_two_orders(hospital: Any, story: Any) -> None:
+    hospital.start()
+    hospital.send(story.orm("A1"))
+
+    hospital.send(story.orm("A1", number="B1", issuer="OTHER").replace("|HOSPITAL|", "|ELSEWHERE|"))
+
+    assert hospital.get_status("/api/v1/orders/A1") == 409
+    assert len(hospital.findscu("0008,0050=A1")) == 2
+
+
 def test_groups_with_different_accession_numbers_are_orders_of_their_own(hospital: Any, story: Any) -> None:
     hospital.start()
     groups = story.order_group("A3", number="3") + "\n" + story.order_group("A4", number="4")
@@ -151,6 +230,28 @@ def test_a_parked_message_is_answered_aa_and_becomes_a_problem(hospital: Any, st
     assert story.msa(answer)[1] == "AA"
     (message,) = hospital.get("/api/v1/messages?state=parked")["items"]
     assert "17 characters" in message["error"]
+
+
+def test_the_same_refusal_again_is_one_problem(hospital: Any, story: Any) -> None:
+    hospital.configuration["hl7"]["listeners"]["his"]["on_refused"] = "park"
+    hospital.start()
+
+    for _ in range(3):
+        hospital.send(story.orm("A2345678901234567"))
+
+    (message,) = hospital.get("/api/v1/messages?state=parked")["items"]
+    assert message["count"] == 3
+
+
+def test_a_latin_1_name_under_utf_8_is_marked_and_the_order_is_taken(hospital: Any, story: Any) -> None:
+    hospital.start()
+    his = hospital.his()
+
+    his.send_raw(b"\x0b" + story.orm("A1", name="Ibáñez^Núria").replace("\n", "\r").encode("cp1252") + b"\x1c\r")
+
+    assert story.msa(his.receive())[1] == "AA"
+    (message,) = hospital.get("/api/v1/messages")["items"]
+    assert any("could not be read" in warning for warning in message["warnings"])
 
 
 def test_adt_is_answered_aa_and_ignored(hospital: Any, story: Any) -> None:

@@ -115,3 +115,16 @@ def test_a_terminal_gets_key_value_lines(lines: io.StringIO) -> None:
         structlog.get_logger().exception("order.failed", accession="A1")
     assert "order.failed" in terminal.getvalue()
     assert "DOE" not in terminal.getvalue()
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(lines: io.StringIO) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    configure(Full())
+
+    structlog.get_logger().info("order.scheduled")
