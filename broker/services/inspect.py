@@ -161,7 +161,7 @@ class Inspection:
         return await self._settle(delivery_id, _retried, "sent again")
 
     async def cancel(self, delivery_id: str) -> Settled:
-        """Cancel a delivery that has not ended."""
+        """Cancel a notice that has not ended. An object is never cancelled: it waits until the archive has it."""
         return await self._settle(delivery_id, _cancelled, "cancelled")
 
     def is_ready(self) -> bool:
@@ -207,6 +207,8 @@ def _retried(delivery: Delivery, now: datetime) -> Settled:
 
 
 def _cancelled(delivery: Delivery, now: datetime) -> Settled:
+    if delivery.sop_uid:
+        return Settled(refusal="it is an object: objects wait until the archive has them")
     match delivery.state:
         case "available" | "executing" | "retryable":
             return Settled(delivery=replace(delivery, state="cancelled", updated_at=now))

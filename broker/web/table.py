@@ -121,7 +121,7 @@ CALLS: tuple[Call, ...] = (
         method="POST",
         path="/api/v1/deliveries/{id}/cancel",
         name="cancelDelivery",
-        text="Cancel a delivery that has not ended",
+        text="Cancel a notice that has not ended; objects are never cancelled",
         route=deliveries.cancel_delivery,
         parameters=(ID,),
         answers={200: Answer(text="the delivery", schema="Delivery"), 404: PROBLEM, 409: PROBLEM},

@@ -29,14 +29,14 @@ async def retry_delivery(services: Services, asked: Asked) -> Response:
 
 
 async def cancel_delivery(services: Services, asked: Asked) -> Response:
-    """Cancel a delivery that has not ended."""
+    """Cancel a notice that has not ended."""
     settled = await services.inspection.cancel(asked["id"])
-    return _answer(services, settled, asked["id"], "only what has not ended is cancelled")
+    return _answer(services, settled, asked["id"], "only a notice that has not ended is cancelled")
 
 
 def _answer(services: Services, settled: Settled, id: str, hint: str) -> Response:
     if settled.refusal:
         raise Refusal(409, f"delivery {id}: {settled.refusal}", hint)
     if settled.delivery is None:
-        raise Refusal(404, f"no delivery {id}", "GET /api/v1/deliveries lists them; delivered ones are kept for a time")
+        raise Refusal(404, f"no delivery {id[:80]}", "list them; delivered ones are kept for a time")
     return JSONResponse(delivery_shape(settled.delivery, services.settings.zone))

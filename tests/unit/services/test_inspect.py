@@ -82,6 +82,14 @@ def test_cancel_ends_what_has_not_ended(state: DeliveryState) -> None:
     assert bool(settled.refusal) == (settled.delivery is None)
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_an_object_is_never_cancelled(state: DeliveryState) -> None:
+    outbox = Outbox(delivery(state, sop_uid="1.2.3"))
+    settled = asyncio.run(inspection(outbox).cancel("D1"))
+    assert settled.refusal == "it is an object: objects wait until the archive has them"
+    assert outbox.changes[0].save == ()
+
+
 def test_a_retried_delivery_leaves_at_once_and_may_be_refused_three_times_again() -> None:
     settled = asyncio.run(inspection(Outbox(delivery("dead"))).retry("D1"))
     assert settled.delivery is not None

@@ -118,7 +118,7 @@ async def test_a_delivered_notice_is_not_cancelled(client: Any) -> None:
     assert answer.status_code == 409
     assert answer.json() == {
         "error": "delivery D1: it has been delivered",
-        "hint": "only what has not ended is cancelled",
+        "hint": "only a notice that has not ended is cancelled",
     }
 
 
