@@ -10,7 +10,7 @@ import click
 
 from broker.app import WriterDied, run
 from broker.config.load import load
-from broker.config.ports import require_free_ports
+from broker.config.resources import require_resources
 from broker.observe.logging import configure
 
 WRITER_DIED = 70
@@ -32,7 +32,8 @@ def command(file: Path) -> None:
     SIGTERM stops accepting, finishes what is in flight and ends with 0.
     """
     loaded = load(file, os.environ)
-    require_free_ports(loaded)
+    os.umask(0o077)  # database and spool hold patients: for the broker's user alone
+    require_resources(loaded)
     configure()
     try:
         run(loaded.configuration)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -103,7 +103,8 @@ def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (LookupError, ValueError, OSError):
-        raise fault("no such time zone", "a name of the IANA database, as in Europe/Madrid") from None
+        hint = did_you_mean(value, available_timezones()) or "a name of the IANA database, as in Europe/Madrid"
+        raise fault("no such time zone", hint) from None
     return value
 
 

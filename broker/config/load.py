@@ -16,7 +16,7 @@ from broker.config.environment import override
 from broker.config.explain import explain
 from broker.config.model import Configuration
 from broker.config.problems import InvalidConfiguration, Place, Problem
-from broker.config.source import Location, Node, Reader
+from broker.config.source import Location, Node, Reader, problem_at
 
 _PASSES = 4
 _LARGEST = 1024 * 1024
@@ -112,5 +112,4 @@ def _is_doubtful(finding: Finding, wrong: list[Location]) -> bool:
 
 
 def _located(finding: Finding, root: Node) -> Problem:
-    place = root.nearest(finding.location).place
-    return Problem(place=place, message=finding.message, hint=finding.hint)
+    return problem_at(root, finding.location, finding.message, finding.hint)

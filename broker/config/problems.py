@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from broker.errors import ConfigurationError
 
+SHOWN = 200
 _PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s@]+)(?=@)")
 
 
@@ -42,8 +43,9 @@ class InvalidConfiguration(ConfigurationError):
 def render(problems: Sequence[Problem], *, file: str, text: str) -> str:
     """Render *problems* of the file with that *text* as ``file:line:col: error: ...`` blocks and a count."""
     lines = text.splitlines()
-    blocks = [_block(problem, file, lines) for problem in problems]
-    return "\n".join([*blocks, f"{file}: {len(problems)} problem(s)"])
+    blocks = [_block(problem, file, lines) for problem in problems[:SHOWN]]
+    unshown = f", of which {SHOWN} are shown" if len(problems) > SHOWN else ""
+    return "\n".join([*blocks, f"{file}: {len(problems)} problem(s){unshown}"])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ _VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}?")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _DEEPEST = 20
 _MOST = 20_000
+_LARGEST_SECRET = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,33 @@ class Node:
             return self.value[head].nearest(rest)
         return self
 
+    def has(self, location: Location) -> bool:
+        """Say whether there is a node at *location*."""
+        if not location:
+            return True
+        head, rest = location[0], location[1:]
+        if isinstance(self.value, dict):
+            return str(head) in self.value and self.value[str(head)].has(rest)
+        if isinstance(self.value, list) and isinstance(head, int):
+            return head < len(self.value) and self.value[head].has(rest)
+        return False
+
+
+def problem_at(root: Node, location: Location, message: str, hint: str) -> Problem:
+    """Put a problem where the value at *location* is written; of one that is not, a default, say which it is."""
+    node = root.nearest(location)
+    if root.has(location):
+        return Problem(place=node.place, message=message, hint=hint)
+    place = Place() if node is root else node.key_place
+    return Problem(place=place, message=f"{'.'.join(map(str, location))} (default): {message}", hint=hint)
+
+
+class _TooMuch(Exception):
+    """More than a configuration can have; *place* is where it became so."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
 
 @dataclass(slots=True, kw_only=True)
 class Reader:
@@ -70,6 +98,12 @@ class Reader:
         except yaml.MarkedYAMLError as error:
             self._note(_mark_place(error), f"YAML syntax: {_said(error)}", _advice(error))
             return None
+        except _TooMuch as error:
+            self._note(error.place, "nested too deeply, or too many values")
+            return None
+        except RecursionError:
+            self._note(top, "nested too deeply")
+            return None
         except yaml.YAMLError as error:
             self._note(top, f"YAML syntax: {error}".splitlines()[0])
             return None
@@ -84,7 +118,12 @@ class Reader:
             return text
         path = self.folder / text.removeprefix("file:")
         try:
-            return path.read_text(encoding="utf-8").rstrip("\r\n")
+            with path.open("rb") as stream:
+                content = stream.read(_LARGEST_SECRET + 1)
+            if len(content) <= _LARGEST_SECRET:
+                return content.decode("utf-8").rstrip("\r\n")
+            self._note(place, f"the secret in {path} is larger than {_LARGEST_SECRET // 1024} KB")
+            return ""
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             self._note(place, f"the secret cannot be read from {path}: {reason}")
@@ -94,9 +133,7 @@ class Reader:
         place = _place(source)
         self._nodes += 1
         if depth > _DEEPEST or self._nodes > _MOST:
-            if self._nodes <= _MOST + 1:
-                self._note(place, "nested too deeply, or too many values")
-            return None
+            raise _TooMuch(place)
         match source:
             case yaml.MappingNode():
                 return Node(value=self._mapping(source, depth), place=place, key_place=key_place)

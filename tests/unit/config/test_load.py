@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from broker.config.load import load
-from broker.config.ports import require_free_ports
 from broker.config.problems import InvalidConfiguration
 
 Load = Callable[..., Any]
@@ -129,20 +127,32 @@ def test_networks_sizes_and_durations_are_values(loaded: Load) -> None:
     assert (his.max_message, his.frame_timeout) == (65536, timedelta(seconds=1.5))
 
 
-def test_a_port_in_use_is_told_before_anything_is_started(loaded: Load) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        found = loaded(f"hl7: {{listeners: {{his: {{port: {port}}}}}}}\ndicom: {{port: 0}}\nweb: {{port: 0}}")
-        with pytest.raises(InvalidConfiguration) as invalid:
-            require_free_ports(found)
-    assert f"broker.yaml:1:31: error: 127.0.0.1:{port} is in use" in invalid.value.message
+@pytest.mark.parametrize("text", ["site: " + "[" * 20_000, "{" * 3000, "site: " + "[" * 100 + "]" * 100])
+def test_deep_nesting_is_told(refused: Refused, text: str) -> None:
+    assert "nested too deeply" in refused(text)
 
 
-def test_free_ports_are_free_afterwards(loaded: Load) -> None:
-    found = loaded("hl7: {listeners: {his: {port: 0}}}\ndicom: {port: 0}\nweb: {port: 0}")
-    require_free_ports(found)
+def test_too_many_values_are_one_problem(refused: Refused) -> None:
+    told = refused("".join(f"k{number}: 1\n" for number in range(21_000)))
+    assert told.endswith("broker.yaml: 1 problem(s)")
+
+
+def test_a_flood_of_problems_is_cut_and_counted(refused: Refused) -> None:
+    told = refused("".join(f"k{number}: 1\n" for number in range(500)))
+    assert told.endswith("broker.yaml: 500 problem(s), of which 200 are shown")
+
+
+def test_a_file_that_cannot_be_a_secret_is_not_read_whole(refused: Refused) -> None:
+    assert "site: file:/dev/zero" in refused("site: file:/dev/zero")
+
+
+def test_a_default_that_does_not_fit_is_named(refused: Refused) -> None:
+    told = refused("hl7: {listeners: {his: {port: 11112}}}\ndicom: {ae_title: X}")
+    assert "broker.yaml:2:1: error: dicom.port (default): port 11112 is already that of hl7.listeners.his" in told
+
+
+def test_a_mistyped_time_zone_gets_a_suggestion(refused: Refused) -> None:
+    assert "did you mean 'Europe/Paris'?" in refused("timezone: Europe/Pariss")
 
 
 def test_a_missing_file_is_told_with_what_to_do(tmp_path: Path) -> None:

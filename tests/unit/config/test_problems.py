@@ -27,7 +27,10 @@ CASES = [
     ("hl7: {listeners: {his: {tls: {certificate: a.pem}}}}", "1:25: error: 'key' is missing"),
     ("hl7: {listeners: {his: {tls: {certificate: a.pem}}}}", "1:44: error: no such file"),
     ("hl7: {listeners: {a b: {}}}", "1:19: error: not a name"),
-    ("hl7: {listeners: {a: {port: 8080}}}", "1:1: error: port 8080 is already that of hl7.listeners.a"),
+    (
+        "hl7: {listeners: {a: {port: 8080}}}",
+        "1:1: error: web.port (default): port 8080 is already that of hl7.listeners.a",
+    ),
     ("hl7: {listeners: {a: {port: 1}, b: {port: 1}}}", "1:43: error: port 1 is already that of hl7.listeners.a"),
     ("dicom: {ae_title: WAYTOOLONGAETITLE}", "1:19: error: not an AE title"),
     ("dicom: {host: 0.0.0.0}", "1:15: error: any AE title may call on 0.0.0.0"),
