@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 
 from broker.config.load import load
@@ -26,7 +27,10 @@ class Refused(BrokerError):
 
 
 class Connection:
-    """Asks the broker that runs with a configuration; raises Unreachable when none does, Refused for its refusals."""
+    """Asks the broker that runs with a configuration.
+
+    Raises Unreachable when none does, click.UsageError for a parameter that it does not take, Refused for the rest.
+    """
 
     def __init__(self, config: Path) -> None:
         self._config = config
@@ -60,7 +64,8 @@ class Connection:
             raise self._unreachable(f"it did not answer in {_SECONDS:g} s", "look at its log") from None
         except httpx.TransportError as fault:
             start = f"start it: broker run --config {self._config}"
-            raise self._unreachable(f"no answer on {self._socket} ({fault})", start) from None
+            why = f"no answer on {self._socket} ({fault})" if self._socket.exists() else f"no {self._socket}"
+            raise self._unreachable(why, start) from None
         return self._read(answer)
 
     def _read(self, answer: httpx.Response) -> Any:
@@ -70,6 +75,8 @@ class Connection:
             raise self._unreachable("what answers on its socket is no broker", "") from None
         if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise self._unreachable(str(body.get("error")), str(body.get("hint")))
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise click.UsageError("; ".join(filter(None, (body.get("error"), body.get("hint")))))
         if answer.is_error:
             raise Refused(answer.status_code, body)
         return body

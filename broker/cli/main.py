@@ -21,7 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "order": ("order", "Show the life of one order."),
     "worklist": ("worklist", "Show what a scanner would be given now."),
     "why": ("why", "Say why a scanner sees an order, or does not."),
-    "deliveries": ("deliveries", "List, retry or cancel notices on their way out."),
+    "deliveries": ("deliveries", "List, retry or cancel what is on its way out."),
     "user": ("user", "Add a user of the console."),
     "token": ("token", "Add a token for the API."),
 }

@@ -29,9 +29,12 @@ def command(context: click.Context, config: Path, as_json: bool, show_phi: bool,
     try:
         order = Connection(config).get(f"/api/v1/orders/{quote(ref, safe='')}")
     except Refused as refused:
-        if as_json or "candidates" not in refused.body:
+        if "candidates" not in refused.body:
             raise
-        _show_candidates(refused)
+        if as_json:
+            show_json(refused.body)
+        else:
+            _show_candidates(refused)
         context.exit(1)
     if as_json:
         show_json(order)

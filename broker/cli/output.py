@@ -24,6 +24,8 @@ _STYLES = {
     **dict.fromkeys(("cancelled", "CANCELED"), "dim"),
 }
 _WIDE = 100_000
+_WHOLE = frozenset({"START", "AT"})
+"""Columns of a table that are never broken into lines."""
 
 
 def show_json(value: Any) -> None:
@@ -47,7 +49,7 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[str | None]], *, em
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for head in heads:
-        table.add_column(head, no_wrap=not _console().is_terminal, overflow="fold")
+        table.add_column(head, no_wrap=head in _WHOLE or not _console().is_terminal, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     _print(table)

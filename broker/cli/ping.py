@@ -12,6 +12,7 @@ from time import perf_counter
 from urllib.parse import unquote, urlsplit
 
 import click
+import uvloop
 
 from broker.cli.options import with_config, with_json
 from broker.cli.output import show_json, show_table
@@ -57,7 +58,7 @@ def command(context: click.Context, config: Path, as_json: bool, names: tuple[st
         if name not in targets:
             hint = did_you_mean(name, targets) or f"known: {', '.join(targets) or 'none with an address'}"
             raise click.BadParameter(f"no node or destination '{name}'; {hint}", ctx=context)
-    pinged = asyncio.run(_ping_all({name: targets[name] for name in names or targets}))
+    pinged = uvloop.run(_ping_all({name: targets[name] for name in names or targets}))
     if as_json:
         show_json([asdict(one) for one in pinged])
     else:

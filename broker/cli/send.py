@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 from typing import IO, Any
 
 import click
+import uvloop
 
 from broker.cli.options import with_json
 from broker.cli.output import show, show_json
@@ -50,7 +50,7 @@ def command(
     messages = [(getattr(file, "name", "-"), message) for file in files for message in split(file.read())]
     if not messages:
         raise click.UsageError("no message found: a message begins with MSH")
-    answers = asyncio.run(_send_all(messages, to, timeout, as_json))
+    answers = uvloop.run(_send_all(messages, to, timeout, as_json))
     if as_json:
         show_json([_as_json(name, message, answer) for (name, message), answer in zip(messages, answers, strict=True)])
     if not all(answer.is_accepted for answer in answers):

@@ -24,10 +24,12 @@ def command() -> None:
 def add(config: Path, name: str, password_stdin: bool) -> None:
     """Add the user NAME, or give one a new password."""
     connection = Connection(config)
-    password = (
-        sys.stdin.readline().rstrip("\r\n")
-        if password_stdin
-        else click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    )
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        connection.get("/healthz")  # nobody should think of a password for a broker that does not run
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
     added = connection.post("/api/v1/users", name=name, password=password)
     show(f"{added['name']}: ", "added" if added["created"] else "new password")

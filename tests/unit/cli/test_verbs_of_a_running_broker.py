@@ -244,3 +244,29 @@ def test_a_wrong_configuration_is_told_with_exit_code_78(config: Path, capsys: p
         main(["orders", "--config", str(config)])
     assert exit.value.code == 78
     assert capsys.readouterr().err.startswith(f"{config}:1:1: error: unknown key 'sit'\n")
+
+
+def test_a_parameter_that_the_broker_does_not_take_is_a_mistake_of_usage(run: Run, running: Any) -> None:
+    running.answers["GET /api/v1/orders"] = 400, {"error": "status cannot be 'x'", "hint": "allowed: scheduled"}
+    result = run("orders", "--status", "x")
+    assert (result.exit_code, "status cannot be 'x'; allowed: scheduled" in result.output) == (2, True)
+
+
+def test_candidates_are_json_for_programs(run: Run, running: Any) -> None:
+    body = {"error": "2 orders", "hint": "ask by id", "candidates": [{"id": "X1"}]}
+    running.answers["GET /api/v1/orders/A1"] = 409, body
+    result = run("order", "A1", "--json")
+    assert (result.exit_code, json.loads(result.output)) == (1, body)
+
+
+def test_a_refused_delivery_stops_none_of_the_others(run: Run, running: Any) -> None:
+    running.answers["POST /api/v1/deliveries/D2/cancel"] = 200, {"id": "D2", "destination": "ris", "state": "cancelled"}
+    running.answers["POST /api/v1/deliveries/D1/cancel"] = 409, {"error": "delivery D1: no", "hint": "so it is"}
+    result = run("deliveries", "cancel", "D1", "D2")
+    assert (result.exit_code, result.output) == (1, "delivery D1: no; so it is\nD2  ris  cancelled\n")
+
+
+def test_a_password_is_asked_for_on_a_terminal_alone(run: Run, running: Any) -> None:
+    result = run("user", "add", "ana", input="correct horse\ncorrect horse\n")
+    assert (result.exit_code, running.asked) == (2, [])
+    assert "--password-stdin" in result.output
