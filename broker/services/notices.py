@@ -97,21 +97,25 @@ class Outbox:
         )
 
     async def run(self, job: Job[R]) -> R:
-        """Run *job*, then wake the couriers."""
+        """Run *job*, then wake the couriers that it gave something to carry."""
         assert self._writer is not None
-        result = await self._writer.run(job)
-        self.wake()
+        addressed: set[str] = set()
+
+        def decide(held: Held) -> Changes[R]:
+            changes = job.decide(held)
+            addressed.update(row.destination for row in changes.save if isinstance(row, Delivery))
+            for event in changes.events:
+                addressed.update(one.destination for one in self._subscriptions if one.wants(event))
+            return changes
+
+        result = await self._writer.run(replace(job, decide=decide))
+        for destination in addressed:
+            self.waker(destination).set()
         return result
 
     def waker(self, destination: str) -> asyncio.Event:
         """Give the event that a courier of *destination* waits for."""
         return self._wakers.setdefault(destination, asyncio.Event())
-
-    def wake(self, destination: str | None = None) -> None:
-        """Wake the courier of *destination*, or all."""
-        for name, waker in self._wakers.items():
-            if destination in (None, name):
-                waker.set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
