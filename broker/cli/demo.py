@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
 import click
 
+from broker.errors import BrokerError
 from broker.observe.logging import configure
 from broker.sim.hospital import Hospital, Pace
 
@@ -33,19 +36,25 @@ def command(rate: float, orders: int | None, verbose: bool) -> None:
         if ports[name] != port:
             click.echo(f"port {port} ({name}) is busy: using {ports[name]}")
     with tempfile.TemporaryDirectory(prefix="radbroker-demo-") as folder:
-        hospital = Hospital(Path(folder), ports, Pace(orders_a_minute=rate, orders=orders), click.echo)
-        asyncio.run(_until_interrupted(hospital))
+        asyncio.run(_until_interrupted(Path(folder), ports, Pace(orders_a_minute=rate, orders=orders)))
 
 
-async def _until_interrupted(hospital: Hospital) -> None:
-    running = asyncio.create_task(hospital.run())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, running.cancel)
+async def _until_interrupted(folder: Path, ports: dict[str, int], pace: Pace) -> None:
+    def tell(line: str) -> None:
+        try:
+            click.echo(line)
+        except OSError:  # nobody reads any more, as after ``broker demo | head``
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            hospital.stop()
+
+    hospital = Hospital(folder, ports, pace, tell)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, hospital.stop)
     try:
-        await running
-    except asyncio.CancelledError:
-        click.echo("ended")
+        await hospital.run()
+    except* BrokerError as group:
+        raise group.exceptions[0] from None
+    tell("ended")
 
 
 def _free_port(port: int) -> int:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from broker.app import App
 from broker.config.model import Configuration
+from broker.errors import BrokerError
 from broker.mllp.client import MllpClient
 from broker.sim.orders import SimulatedOrder, make_order
 from broker.sim.receivers import SimulatedArchive, SimulatedRis
@@ -42,9 +43,14 @@ class Hospital:
         self._pace = pace
         self._tell = tell
         self._chance = random.Random()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask everybody to go home: orders that are under way are left, the broker ends in order."""
+        self._stopping.set()
 
     async def run(self) -> None:
-        """Run until cancelled, or until the last order of the pace has ended."""
+        """Run until `stop`, or until the last order of the pace has ended."""
         async with AsyncExitStack() as stack:
             self._archive = SimulatedArchive("PACS")
             await self._archive.server.start()
@@ -61,8 +67,11 @@ class Hospital:
                 await app.ready.wait()
                 self._tell(f"ready: the page is on http://127.0.0.1:{self._ports['web']}")
                 work = group.create_task(self._work())
-                await asyncio.wait({broker, work}, return_when=asyncio.FIRST_COMPLETED)
+                stopping = group.create_task(self._stopping.wait())
+                await asyncio.wait({broker, work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
                 work.cancel()
+                await asyncio.wait({work})
                 app.stop()
 
     def _configuration(self, ris_port: int) -> Configuration:
@@ -103,14 +112,23 @@ class Hospital:
 
     async def _one_order(self, his: MllpClient, order: SimulatedOrder, number: int) -> None:
         """Take one order to its end: most are scanned, some cancelled, a few broken off."""
-        await self._send(his, order, "NW")
-        (entry,) = await self._scanner.worklist(order.accession)
-        await asyncio.sleep(self._chance.uniform(0.2, 1.0))
-        if number % 7 == 5:
-            await self._send(his, order, "CA")
-        else:
-            await self._scan(entry, "DISCONTINUED" if number % 11 == 9 else "COMPLETED")
-        await self._tell_end(order)
+        try:
+            await self._send(his, order, "NW")
+            entry = await self._find(order.accession)
+            await asyncio.sleep(self._chance.uniform(0.2, 1.0))
+            if number % 7 == 5:
+                await self._send(his, order, "CA")
+            else:
+                await self._scan(entry, "DISCONTINUED" if number % 11 == 9 else "COMPLETED")
+            await self._tell_end(order)
+        except BrokerError as fault:
+            self._tell(f"{order.accession} went wrong: {fault}")
+
+    async def _find(self, accession: str) -> dict[str, Any]:
+        found = await self._scanner.worklist(accession)
+        if len(found) != 1:
+            raise BrokerError(f"the CT was given {len(found)} entries of it", code="X002")
+        return found[0]
 
     async def _send(self, his: MllpClient, order: SimulatedOrder, control: str) -> None:
         control_id = uuid4().hex[:20]
@@ -139,4 +157,4 @@ class Hospital:
                 self._tell(f"order {order.accession} {booked.status}  {order.procedure}: {rest}")
                 return
             await asyncio.sleep(SHORT)
-        self._tell(f"order {order.accession} has not ended within {WAIT_SECONDS:g} s")
+        self._tell(f"{order.accession} has not ended within {WAIT_SECONDS:g} s")

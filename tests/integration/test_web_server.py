@@ -22,8 +22,8 @@ from broker.domain.events import Event
 from broker.domain.order import Number, Order, Patient, Procedure, Step
 from broker.domain.records import Delivery, StoredMessage
 from broker.errors import ConfigurationError
-from broker.ports import Changes, Job
 from broker.observe.metrics import Metrics
+from broker.ports import Changes, Job
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection, Part
 from broker.services.worklist import Worklist
