@@ -86,10 +86,14 @@ class Forwarder:
             return
 
     async def send_due(self) -> int:
-        """Send what is due over one association, as far as the node answers; say how many attempts that were."""
-        rows = await self._reader.due_objects(self.node, self._clock(), BATCH)
-        if not rows:
+        """Send what is due over one association, as far as the node answers; say how many attempts that were.
+
+        What has failed before goes last: it may be what the node fails over.
+        """
+        due = await self._reader.due_objects(self.node, self._clock(), BATCH)
+        if not due:
             return 0
+        rows = sorted(due, key=lambda row: row[0].attempts)
         attempts = 0
         async for outcome in self._archive.send([instance for _, instance in rows]):
             delivery, instance = rows[attempts]
