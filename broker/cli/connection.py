@@ -1,7 +1,8 @@
-"""Talking to the running broker: HTTP over the Unix socket beside its database."""
+"""Talking to the broker: HTTP over the Unix socket beside its database, or with the database when none runs."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 import httpx
 
 from broker.config.load import load
-from broker.errors import BrokerError, Unreachable
+from broker.errors import BrokerError, ConfigurationError, Unreachable
 
 _SECONDS = 30.0
 _LONGEST_SOCKET = 107
@@ -27,14 +28,16 @@ class Refused(BrokerError):
 
 
 class Connection:
-    """Asks the broker that runs with a configuration.
+    """Asks the broker that runs with a configuration, or when none does its database.
 
     Raises Unreachable when none does, click.UsageError for a parameter that it does not take, Refused for the rest.
     """
 
     def __init__(self, config: Path) -> None:
         self._config = config
-        self._socket = load(config, os.environ).configuration.socket
+        self._configuration = load(config, os.environ).configuration
+        self._socket = self._configuration.socket
+        self._has_told = False
 
     def get(self, path: str, **parameters: str | int | None) -> Any:
         """Ask for *path* with the parameters that are not None."""
@@ -62,11 +65,26 @@ class Connection:
             ) from None
         except httpx.TimeoutException:
             raise self._unreachable(f"it did not answer in {_SECONDS:g} s", "look at its log") from None
+        except httpx.ConnectError:
+            answer = self._ask_database(method, path, **more)
         except httpx.TransportError as fault:
-            start = f"start it: broker run --config {self._config}"
-            why = f"no answer on {self._socket} ({fault})" if self._socket.exists() else f"no {self._socket}"
-            raise self._unreachable(why, start) from None
+            raise self._unreachable(f"no answer on {self._socket} ({fault})", "look at its log") from None
         return self._read(answer)
+
+    def _ask_database(self, method: str, path: str, **more: Any) -> httpx.Response:
+        file, start = self._configuration.database_file, f"start it: broker run --config {self._config}"
+        if file is not None and not file.exists():
+            raise self._unreachable(f"it does not run, and there is no database {file}", start)
+        from broker.cli.offline import ask
+
+        try:
+            answer = asyncio.run(ask(self._configuration, method, path, **more))
+        except ConfigurationError as fault:
+            raise self._unreachable(fault.message, fault.hint) from None
+        if not self._has_told:
+            click.echo("no broker runs: its database was asked", err=True)
+            self._has_told = True
+        return answer
 
     def _read(self, answer: httpx.Response) -> Any:
         try:

@@ -1,0 +1,69 @@
+"""With no broker running: the same calls, answered by this process from the database, which it locks meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from broker import wiring
+from broker.config.model import Configuration
+from broker.observe.logging import configure
+from broker.observe.metrics import Metrics
+from broker.services.accounts import Accounts
+from broker.services.identifiers import Ulids
+from broker.services.inspect import Inspection, Part
+from broker.services.notices import Outbox
+from broker.services.worklist import Worklist
+from broker.store.store import Store
+from broker.web.app import create
+from broker.web.guard import as_local
+
+
+class _Nothing:
+    """Of a broker that does not run, no part is up (services.inspect.Health)."""
+
+    def parts(self) -> Sequence[Part]:
+        """List none."""
+        return ()
+
+
+async def ask(configuration: Configuration, method: str, path: str, **more: Any) -> httpx.Response:
+    """Answer one call as the running broker would.
+
+    Raise ConfigurationError: S004 when a broker has the database after all, S005 when it cannot be opened.
+    """
+    configure(level="WARNING")
+    ids, metrics = Ulids(wiring.now), Metrics()
+    outbox = Outbox(wiring.subscriptions(configuration), ids, metrics)
+    store = await Store.open(configuration.database, fan_out=outbox.fan_out, on_death=_unheard)
+    outbox.attach(store)
+    try:
+        dicom = configuration.dicom
+        inspection = Inspection(
+            orders=store.orders,
+            messages=store.messages,
+            deliveries=store.deliveries,
+            alarms=store.events,
+            worklist=Worklist(
+                store.worklist, wiring.modalities(dicom), wiring.scanner_rules(dicom), wiring.now, metrics
+            ),
+            health=_Nothing(),
+            writer=outbox,
+            clock=wiring.now,
+            ids=ids,
+        )
+        accounts = Accounts(reader=store.accounts, writer=store, clock=wiring.now)
+        app = create(
+            wiring.web_settings(configuration), inspection=inspection, accounts=accounts, metrics=metrics.exposition
+        )
+        transport = httpx.ASGITransport(as_local(app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://broker") as client:
+            return await client.request(method, path, **more)
+    finally:
+        await store.close()
+
+
+def _unheard(_: BaseException) -> None:
+    """A writer that dies answers its waiters with an error: there is nobody else to tell."""
