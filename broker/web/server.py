@@ -44,6 +44,8 @@ class WebServer:
         system allows, there is none: the command line says so, everything else works.
         """
         self._servers.append((_server(self._app), _listen(self._settings)))
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        log.info("web.listening", url=f"http://{host}:{self.port}")
         path = self._settings.socket
         if path is None:
             return

@@ -32,6 +32,7 @@ class Console:
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._templates.filters["words"] = lambda state: str(state).replace("_", " ").lower()
+        self._templates.filters["waiting"] = lambda state: "waiting" if state == "available" else state
         self._templates.filters["shown_time"] = lambda at: _shown(at, settings.zone, "%H:%M:%S")
         self._templates.filters["shown_moment"] = lambda at: _shown(at, settings.zone, "%Y-%m-%d %H:%M")
         self._templates.filters["shown_finding"] = _shown_finding
