@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from broker.domain.lifecycle import Happening, advance, with_steps
-from broker.domain.naming import settle
+from broker.domain.lifecycle import Happening, advance, order_status, with_steps
+from broker.domain.naming import is_own_uid, settle
 from broker.domain.order import Identity, Item, Order, Patient, Procedure, Step, StepStatus
 from broker.domain.request import Decision, OrderRequest, PatientRequest, Remark, StepRequest
 from broker.domain.wishes import say_status, wish
@@ -85,9 +85,22 @@ def _change(before: Order, request: OrderRequest, now: datetime) -> Decision:
     if untouched:
         text = f"change not applied to step {', '.join(untouched)}: it is {_words(order, untouched)}"
         remarks.append(Remark(type="order.noted", text=text))
+    remarks += _other_study(order, request)
     if replace(filled, updated_at=before.updated_at) != before:
         remarks.append(Remark(type="order.updated", text="updated"))
     return Decision(order=filled, remarks=tuple(remarks))
+
+
+def _other_study(order: Order, request: OrderRequest) -> list[Remark]:
+    """Tell of Study UIDs that are not taken, since scanners may have the one that is kept (policies 2.5)."""
+    kept = {p.procedure_id: p.study_uid for p in order.procedures}
+    refused = {
+        said.study_uid: kept[said.procedure_id]
+        for said in request.steps
+        if is_own_uid(said.study_uid) and kept.get(said.procedure_id, "") not in ("", said.study_uid)
+    }
+    text = "Study UID {} is not taken: the procedure has {}"
+    return [Remark(type="order.noted", text=text.format(said, stored)) for said, stored in refused.items()]
 
 
 def _reinstate(order: Order, mentioned: set[tuple[str, str]], now: datetime) -> Order:
@@ -133,7 +146,8 @@ def _fill(order: Order, request: OrderRequest, now: datetime) -> Order:
         step = steps.get(key) or Step(step_id=said.step_id, procedure_id=said.procedure_id)
         if advance(step, Happening.UPDATE, now) is not None:
             steps[key] = _fill_step(step, said)
-    filled = replace(
+    filled = tuple(steps.values())
+    return replace(
         order,
         accession=request.accession if request.is_accession_own or not order.accession else order.accession,
         accession_issuer=request.accession_issuer or order.accession_issuer,
@@ -142,8 +156,10 @@ def _fill(order: Order, request: OrderRequest, now: datetime) -> Order:
         priority=order.priority if request.priority is None else request.priority,
         attributes=merge(order.attributes, request.attributes),
         procedures=tuple(procedures.values()),
+        steps=filled,
+        status=order_status(filled),
+        updated_at=now,
     )
-    return with_steps(filled, tuple(steps.values()), now)
 
 
 def _fill_step(step: Step, said: StepRequest) -> Step:

@@ -62,6 +62,11 @@ def is_stand_in(order: Order, step: Step) -> bool:
     return _is_tail_of(_bare(step.step_id), {*_own_numbers(order), step.procedure_id})
 
 
+def is_own_uid(study_uid: str) -> bool:
+    """Say whether the sender has given a Study UID, so far as one can see it."""
+    return bool(study_uid) and not study_uid.startswith(_DERIVED_UID)
+
+
 def is_other(step: Step, said: StepRequest) -> bool:
     """Say whether the order numbers contradict: filler numbers where both are known, else placer numbers."""
     if step.filler and said.filler:
@@ -171,10 +176,11 @@ def _adopt(
         return order, [_in_procedure(order, said, numbers)]
     step = fitting[0]
     open_steps.remove(step)
-    if Happening.UPDATE not in NEXT[step.status]:
-        return order, [_named(said, step)]
+    named = _named(said, step)
     if _is_tail_of(said.procedure_id, numbers):
         said = replace(said, procedure_id=step.procedure_id)
+    if Happening.UPDATE not in NEXT[step.status] or any(one.key == said.key for one in order.steps):
+        return order, [named]
     renamed = replace(step, step_id=said.step_id, procedure_id=said.procedure_id)
     steps = tuple(renamed if one is step else one for one in order.steps)
     return replace(order, steps=steps, procedures=_procedures(order, steps, step.procedure_id, said)), [said]
@@ -206,14 +212,20 @@ def _procedures(order: Order, steps: Sequence[Step], old_id: str, said: StepRequ
 
 
 def _in_procedure(order: Order, said: StepRequest, numbers: set[str]) -> StepRequest:
-    """Put a further step into the order's procedure, unless it names another one or another Study UID."""
+    """Put a further step without a requested procedure ID into the order's procedure, by its Study UID if it has one."""
+    if not _is_tail_of(said.procedure_id, numbers):
+        return said
+    procedures = {p.procedure_id: p for p in order.procedures}
     procedure_id = said.procedure_id
-    if order.procedure(procedure_id) is None and len(order.procedures) == 1 and _is_tail_of(procedure_id, numbers):
-        procedure_id = order.procedures[0].procedure_id
-    known = order.procedure(procedure_id)
-    is_uid_own = bool(said.study_uid) and not said.study_uid.startswith(_DERIVED_UID)
-    if known is not None and is_uid_own and said.study_uid != known.study_uid:
-        procedure_id = _unused(said.procedure_id, {p.procedure_id for p in order.procedures})
+    if procedure_id not in procedures and len(procedures) == 1:
+        (procedure_id,) = procedures
+    if is_own_uid(said.study_uid):
+        of_study = [p.procedure_id for p in order.procedures if p.study_uid == said.study_uid]
+        is_other_study = procedure_id in procedures and procedures[procedure_id].study_uid not in ("", said.study_uid)
+        if of_study:
+            procedure_id = of_study[0]
+        elif is_other_study:
+            procedure_id = _unused(said.procedure_id, procedures)
     return replace(said, procedure_id=procedure_id)
 
 

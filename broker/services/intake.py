@@ -195,7 +195,7 @@ class Intake:
         for output in translation.outputs:
             if output.action:
                 outputs.append(output)
-            elif output.control not in RESPONSES:
+            elif output.control not in RESPONSES or received.rules.unhandled == "reject":
                 faults.append(unknown_control(output.control, output.group))
         warnings = tuple(str(warning) for warning in translation.warnings)
         requests = order_requests(outputs, received.message.sending_facility)

@@ -138,6 +138,12 @@ def test_answers_to_orders_are_ignored(desk: Any, hl7: Any, control: str) -> Non
     assert desk.messages()[0].state == "ignored"
 
 
+def test_answers_to_orders_are_refused_where_the_site_wants_it(desk: Any, hl7: Any) -> None:
+    desk.rules = replace(desk.rules, unhandled="reject")
+
+    assert desk.send(hl7.pid, hl7.orc("OK"), hl7.obr("A1")) == "AE"
+
+
 def test_an_order_control_that_nobody_knows_is_refused_by_name(desk: Any, hl7: Any) -> None:
     assert desk.send(hl7.pid, hl7.orc("ZZ"), hl7.obr("A1")) == "AE"
 

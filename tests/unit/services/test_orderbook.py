@@ -251,3 +251,21 @@ def test_a_message_without_any_number_of_a_known_order_is_taken_with_a_warning(d
 
     (message,) = desk.messages()
     assert "no order has this number" in message.warnings[-1]
+
+
+def test_another_study_uid_for_a_known_procedure_is_told_and_not_taken(desk: Any, hl7: Any) -> None:
+    desk.send(hl7.pid, hl7.orc(), hl7.obr("A1", "R1", "S1"), "ZDS|1.2.3")
+
+    desk.send(hl7.pid, hl7.orc("XO"), hl7.obr("A1", "R1", "S1"), "ZDS|1.2.4")
+
+    assert [p.study_uid for p in desk.order("A1").procedures] == ["1.2.3"]
+    assert "1.2.4 is not taken" in desk.events[-1].text
+
+
+def test_an_exam_of_another_study_in_a_message_of_its_own_is_another_procedure(desk: Any, hl7: Any) -> None:
+    desk.send(hl7.pid, hl7.orc(number="1"), hl7.obr("A1", number="1"), "ZDS|1.2.3")
+
+    desk.send(hl7.pid, hl7.orc(number="2"), hl7.obr("A1", code="CTTHX", number="2"), "ZDS|1.2.4")
+
+    assert [p.study_uid for p in desk.order("A1").procedures] == ["1.2.3", "1.2.4"]
+    assert [step[:2] for step in desk.steps("A1")] == [("A1", "A1"), ("A1-2", "A1")]
