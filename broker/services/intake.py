@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ log = structlog.get_logger()
 
 REMEMBERED = timedelta(days=7)
 WARNINGS_KEPT = 50
+LARGE = 256 * 1024
+"""Bytes of a message from which it is mapped in a thread: thousands of orders would keep everybody else waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,7 @@ class Intake:
             log.warning("message.unreadable", listener=rules.name, code=error.code, error=error.message)
             at = self._clock().astimezone(self._zone)
             return encode(refuse_unreadable(raw, AckError.of(error), control_id=self._ids()[-20:], at=at), SALVAGED).raw
-        wanted = self._want(received)
+        wanted = await asyncio.to_thread(self._want, received) if len(raw) > LARGE else self._want(received)
         try:
             outcome, answer = await self._writer.run(self._job(received, wanted))
         except BrokerError as error:
