@@ -63,7 +63,7 @@ def order_facts(order: Order, procedure: Procedure | None) -> dict[str, Any]:
         "procedure_text": meaning or text(wanted, "RequestedProcedureDescription"),
         "reason": text(wanted, "ReasonForTheRequestedProcedure"),
         "visit_number": text(order.attributes, "AdmissionID"),
-        "patient_class": text(order.attributes, "VisitStatusID"),
+        "patient_class": text(order.attributes, "RouteOfAdmissions"),
         "location": text(order.attributes, "CurrentPatientLocation"),
         "referring_physician": text(order.attributes, "ReferringPhysicianName"),
         "requesting_physician": text(order.attributes, "RequestingPhysician"),
@@ -127,6 +127,8 @@ def snapshot(
     if step is not None:
         facts["step"] = step_facts(step)
     facts["mpps"] = performed_facts(performed)
+    if study is None and order is not None and step is not None:
+        facts["study"] = _study_to_come(order, step)
     if study is not None:
         facts["study"] = study_facts(study)
         facts["verdict"] = study.verdict
@@ -135,6 +137,12 @@ def snapshot(
             for f in study.findings
         ]
     return facts
+
+
+def _study_to_come(order: Order, step: Step) -> dict[str, Any]:
+    """Name the study of *step*, of which nothing has arrived."""
+    procedure = order.procedure(step.procedure_id)
+    return {"uid": procedure.study_uid if procedure else "", "modality": step.modality, "instances": 0, "series": []}
 
 
 def _procedure_of(order: Order, study: Study | None, step: Step | None) -> Procedure | None:

@@ -201,7 +201,7 @@ def _started(attributes: Item) -> tuple[str, tuple[Fault, ...]]:
 
 
 def _progress(performed: PerformedStep, attributes: Item) -> tuple[PerformedStep, tuple[Fault, ...]]:
-    """Take over what both N-CREATE and N-SET may say: end, reason, series and their instances."""
+    """Take over what both N-CREATE and N-SET may say: end, reason, series with operator and instances."""
     ended, faults = checks.moment(attributes, "PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime")
     reasons = items(attributes, "PerformedProcedureStepDiscontinuationReasonCodeSequence")
     changed = replace(
@@ -210,8 +210,13 @@ def _progress(performed: PerformedStep, attributes: Item) -> tuple[PerformedStep
         discontinuation_code=text(reasons[0], "CodeValue") if reasons else performed.discontinuation_code,
     )
     if "PerformedSeriesSequence" in attributes:
-        series = len(items(attributes, "PerformedSeriesSequence"))
-        changed = replace(changed, series=series, instances=checks.instances(attributes))
+        series = items(attributes, "PerformedSeriesSequence")
+        changed = replace(
+            changed,
+            series=len(series),
+            instances=checks.instances(attributes),
+            operator=next(filter(None, (text(one, "OperatorsName") for one in series)), changed.operator),
+        )
     return changed, faults
 
 

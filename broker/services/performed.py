@@ -26,6 +26,9 @@ from broker.domain.study import Instance, Study
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.progress import Rules, progress
 
+WRONG_ENTRY = "110514"
+"""Discontinuation reason (DCM, CID 9301): incorrect worklist entry selected."""
+
 
 class PerformedCounters(Protocol):
     """What MPPS counts."""
@@ -137,6 +140,8 @@ class PerformedSteps:
         study_uid = next((r.study_uid for r in performed.references if r.study_uid), "")
         kind, text = _TOLD[happening]
         text = f"MPPS {performed.status} from {performed.ae}: {text}"
+        if performed.discontinuation_code == WRONG_ENTRY:
+            text += "; the wrong worklist entry had been selected"
         if order is None:
             text += "; no scheduled step fits (unscheduled)"
         if stuck:
@@ -152,7 +157,12 @@ class PerformedSteps:
             subject=(order.accession if order else "") or study_uid,
             is_alarm=order is None or bool(stuck),
             facts=snapshot(
-                now.astimezone(self._rules.zone), order=order, patient=patient, performed=(performed,), step=step
+                now.astimezone(self._rules.zone),
+                order=order,
+                patient=patient,
+                study=_study_of(held, order, step),
+                performed=(performed,),
+                step=step,
             ),
             ref={"performed": performed.uid},
         )
@@ -231,6 +241,13 @@ def _advance(
         steps.append(after or step)
     moved = tuple(steps)
     return (order if moved == order.steps else with_steps(order, moved, now)), tuple(stuck)
+
+
+def _study_of(held: Held, order: Order | None, step: Step | None) -> Study | None:
+    """Find what has arrived of the study of *step*."""
+    procedure = order.procedure(step.procedure_id) if order and step else None
+    found = held.find(Study, "uid", procedure.study_uid) if procedure and procedure.study_uid else ()
+    return found[0] if found else None
 
 
 def _is_same(step: Step, happening: Happening) -> bool:

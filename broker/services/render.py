@@ -40,11 +40,13 @@ class Renderer:
             )
         facts = {
             **event.facts,
-            "event": {**event.facts.get("event", {}), "control_id": delivery.control_id},
+            "event": {**event.facts.get("event", {}), "type": event.type, "control_id": delivery.control_id},
             "destination": asdict(self._receiver),
         }
         rendering = mapping.render(facts)
         if rendering.rejections:
             refused = rendering.rejections[0]
-            raise BrokerError(str(refused), code="R061", hint=f"see the rule at {refused.rule}, then retry the delivery")
+            raise BrokerError(
+                str(refused), code="R061", hint=f"see the rule at {refused.rule}, then retry the delivery"
+            )
         return encode(rendering.text, rendering.charset).raw

@@ -93,6 +93,7 @@ class Studies:
             last_at=now,
             state="arriving",
             completed_at=None,
+            evidence="",
         )
         if is_other_version:
             text = "an object came again with other content: both are kept"
