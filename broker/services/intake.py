@@ -161,6 +161,10 @@ class Intake:
     def _read(self, raw: bytes, rules: ListenerRules) -> Received:
         decoded = decode(raw, rules.charset)
         message = Message.parse(decoded.text, decoded.codec)
+        assumed = "" if raw.isascii() or message.charset_name else self._assumed_charset(message)
+        if assumed:
+            decoded = decode(raw, (assumed,))
+            message = Message.parse(decoded.text, decoded.codec)
         warnings = list(decoded.warnings)
         if not message.control_id:
             warnings.append("MSH-10 is empty: a repeat of this message cannot be recognised")
@@ -175,6 +179,14 @@ class Intake:
             now=self._clock(),
             warnings=tuple(warnings),
         )
+
+    def _assumed_charset(self, message: Message) -> str:
+        """Give the set that the sender's mapping assumes where MSH-18 is empty, or ``""``."""
+        try:
+            mapping = self._catalogue().find(message)
+        except BrokerError:
+            return ""  # told when the message is mapped
+        return mapping.assumed_charset if mapping else ""
 
     def _want(self, received: Received) -> Wanted:
         """Read what the message asks for, without the store."""

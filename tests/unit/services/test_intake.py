@@ -186,3 +186,14 @@ def test_two_mappings_for_one_message_refuse_it_and_keep_it(desk: Any, hl7: Any)
     assert desk.send(hl7.pid, hl7.orc(), hl7.obr("A1")) == "AR"
 
     assert "site/other" in desk.messages()[0].error
+
+
+def test_a_mapping_may_say_which_character_set_its_sender_uses(desk: Any, hl7: Any) -> None:
+    entry = desk.catalogue.entries["ihe/orm-to-mwl"]
+    assuming = replace(entry, mapping=replace(entry.mapping, charset="assume 8859/2"))
+    desk.catalogue = replace(desk.catalogue, entries={**desk.catalogue.entries, "ihe/orm-to-mwl": assuming})
+    lines = ("MSH|^~\\&|HIS|H|B|R|1||ORM^O01|7|P|2.3", "PID|1||7^^^G||Dvořák^Jiří", hl7.orc(), hl7.obr("A1"))
+
+    assert desk.code(desk.send_raw("\r".join(lines).encode("iso8859-2"))) == "AA"
+
+    assert desk.run(desk.store.orders.life(desk.order("A1").id)).patient.name == "Dvořák^Jiří"
