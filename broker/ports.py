@@ -21,7 +21,8 @@ class Held(Protocol):
     def find(self, kind: type[T], *key: str) -> tuple[T, ...]:
         """Find all rows of *kind* under *key*.
 
-        Order: ``("id", id)``, ``("filler"|"placer", facility, namespace, number)``, ``("accession", accession)``,
+        Order: ``("id", id)``, ``("filler"|"placer", facility, namespace, number)``,
+        ``("any filler"|"any placer", facility, number)`` in whatever namespace, ``("accession", accession)``,
         ``("study", study_uid)``, ``("step", step_id)``, ``("patient", patient_ref)``.
         Patient: ``("ref", ref)``, ``("identity", patient_id, issuer)``.
         PerformedStep: ``("uid", uid)``, ``("order", order_id)``, ``("study", study_uid)``.

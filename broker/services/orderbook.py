@@ -10,7 +10,7 @@ from broker.domain.booking import book_cancelled, decide, is_same_patient, updat
 from broker.domain.events import Event
 from broker.domain.facts import snapshot
 from broker.domain.identity import compare
-from broker.domain.order import Order, Patient
+from broker.domain.order import Number, Order, Patient
 from broker.domain.records import Tombstone
 from broker.domain.request import Decision, OrderRequest, PatientRequest, Remark
 from broker.errors import BrokerError
@@ -132,7 +132,29 @@ def find_order(draft: Draft, request: OrderRequest, is_one_of_many: bool) -> Ord
             is_group = key[0] == "placer" and _is_other_filler(order, request)
             if by_accession is None and not is_one_of_many and not is_group:
                 return order
+    if by_accession is None and request.action != "create":
+        return _find_by_bare_number(draft, request)
     return by_accession
+
+
+def _find_by_bare_number(draft: Draft, request: OrderRequest) -> Order | None:
+    """Find the one order whose number agrees where one side leaves the namespace out, as short cancels do."""
+    for kind, number in (("any filler", request.filler), ("any placer", request.placer)):
+        if number is None or not number.number:
+            continue
+        same = [
+            order
+            for order in draft.find_orders(kind, request.facility, number.number)
+            if not _is_other_accession(order, request) and _is_namespace_left_out(order, number)
+        ]
+        if len(same) == 1:
+            return same[0]
+    return None
+
+
+def _is_namespace_left_out(order: Order, number: Number) -> bool:
+    known = {namespace for _, _, namespace, known in order.numbers if known == number.number}
+    return not number.namespace or "" in known
 
 
 def _is_other_accession(order: Order, request: OrderRequest) -> bool:

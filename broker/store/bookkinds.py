@@ -43,7 +43,9 @@ def _order_keys(order: Order) -> Iterator[NamedKey]:
     yield "id", order.id
     yield "accession", order.accession
     yield "patient", order.patient_ref
-    yield from order.numbers
+    for kind, facility, namespace, number in order.numbers:
+        yield kind, facility, namespace, number
+        yield f"any {kind}", facility, number
     for study_uid in _study_uids(order):
         yield "study", study_uid
     for step in order.steps:
@@ -167,6 +169,14 @@ ORDER = Kind(
                 source=t.order_numbers.join(t.orders, t.order_numbers.c.order_id == t.orders.c.id),
                 fixed=t.order_numbers.c.kind == kind,
                 is_owned=True,
+            )
+            for kind in ("placer", "filler")
+        },
+        **{
+            f"any {kind}": Finder(
+                columns=(t.order_numbers.c.facility, t.order_numbers.c.number),
+                source=t.order_numbers.join(t.orders, t.order_numbers.c.order_id == t.orders.c.id),
+                fixed=t.order_numbers.c.kind == kind,
             )
             for kind in ("placer", "filler")
         },

@@ -103,6 +103,7 @@ order_numbers = Table(
     _text("order_id"),
     sqlite_with_rowid=False,
 )
+_index("order_numbers_number", order_numbers.c.number)
 
 order_studies = _links("order_studies", "study_uid", "order_id")
 

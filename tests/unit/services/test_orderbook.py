@@ -269,3 +269,23 @@ def test_an_exam_of_another_study_in_a_message_of_its_own_is_another_procedure(d
 
     assert [p.study_uid for p in desk.order("A1").procedures] == ["1.2.3", "1.2.4"]
     assert [step[:2] for step in desk.steps("A1")] == [("A1", "A1"), ("A1-2", "A1")]
+
+
+@pytest.mark.parametrize("orc", ["ORC|CA||F1", "ORC|CA|P1"])
+def test_a_cancel_that_leaves_the_namespace_out_finds_the_one_order_with_that_number(
+    desk: Any, hl7: Any, orc: str
+) -> None:
+    desk.send(hl7.pid, hl7.orc(), hl7.obr("A1"))
+
+    assert desk.send(hl7.pid, orc) == "AA"
+
+    assert desk.order("A1").status == "cancelled"
+
+
+def test_a_bare_number_that_two_orders_have_in_their_namespaces_cancels_neither(desk: Any, hl7: Any) -> None:
+    desk.send(hl7.pid, hl7.orc(filler="F1^RIS"), hl7.obr("A1"))
+    desk.send(hl7.pid, hl7.orc(number="2", filler="F1^OTHER"), hl7.obr("A2", number="2"))
+
+    desk.send(hl7.pid, "ORC|CA||F1")
+
+    assert [desk.order(accession).status for accession in ("A1", "A2")] == ["scheduled", "scheduled"]

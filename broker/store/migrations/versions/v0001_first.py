@@ -65,6 +65,7 @@ INDEXES = (
     ("orders_status", "orders", "status id", "", False),
     ("steps_patient", "steps", "patient_ref", "is_listed = 1", False),
     ("steps_procedure", "steps", "procedure_id", "is_listed = 1", False),
+    ("order_numbers_number", "order_numbers", "number", "", False),
     ("steps_completed", "steps", "completed_at", "completed_at <> ''", False),
     ("steps_start", "steps", "start modality", "is_listed = 1", False),
     ("steps_step", "steps", "step_id", "", False),
