@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import socketserver
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+class Gate:
+    """Opens *port* as another way to *target*: the subscriber is there before the broker can be."""
+
+    def __init__(self, port: int, target: int) -> None:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.create_connection(("127.0.0.1", target)) as inner:
+                    back = threading.Thread(target=carry, args=(inner, self.request), daemon=True)
+                    back.start()
+                    carry(self.request, inner)
+                    back.join(5)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", port), Handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    """Carry bytes one way until one end closes."""
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(65536):
+            sink.sendall(chunk)
+        sink.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture
@@ -234,7 +270,9 @@ def test_the_archive_the_ris_and_mqtt_may_be_down_at_start(hospital: Any, story:
     images = story.ct_images(entry, 2)
     hospital.scanner("CT1").store(tmp_path / "images", images)
 
-    bus = story.Bus(tmp_path, ports["bus"])
+    bus = story.Bus(tmp_path)
+    gate = Gate(ports["bus"], bus.port)
+    hospital.stoppers.append(gate.stop)
     ris, archive = story.Ris(ports["ris"]), story.Archive(ports["archive"])
     hospital.stoppers += [bus.stop, ris.stop, archive.stop]
 
@@ -242,6 +280,57 @@ def test_the_archive_the_ris_and_mqtt_may_be_down_at_start(hospital: Any, story:
     story.eventually(lambda: ris.messages, 30)
     story.eventually(lambda: bus.of_type("study.available"), 30)
     assert [event["type"] for event in bus.of_type("order.scheduled")] == ["radbroker.order.scheduled"]
+
+
+def test_a_group_of_two_orders_in_one_study_of_the_scanner_gives_each_its_notice(
+    surrounded: Any, story: Any, tmp_path: Path
+) -> None:
+    from pydicom.dataset import Dataset
+
+    hospital, scanner, mpps_uid = surrounded, surrounded.scanner("CT1"), story.new_uid()
+    entries = []
+    for accession in ("G1", "G2"):
+        hospital.send(story.orm(accession))
+        entries += hospital.findscu(f"0008,0050={accession}")
+    started, other = (story.mpps_create(entry, mpps_uid, "CT1") for entry in entries)
+    started.ScheduledStepAttributesSequence.extend(other.ScheduledStepAttributesSequence)
+    images = story.ct_images({**entries[0], "0008,0050": ""}, 2, StudyInstanceUID=story.new_uid())
+    for image in images:
+        image.RequestAttributesSequence = []
+        for entry in entries:
+            request = Dataset()
+            request.AccessionNumber = entry["0008,0050"]
+            request.RequestedProcedureID = entry["0040,1001"]
+            request.ScheduledProcedureStepID = entry["0040,0009"]
+            image.RequestAttributesSequence.append(request)
+
+    assert scanner.create(started, mpps_uid) == 0
+    scanner.store(tmp_path / "images", images)
+    assert scanner.end_step(mpps_uid, images) == 0
+
+    messages = story.eventually(lambda: len(hospital.ris.messages) == 2 and hospital.ris.messages)
+    assert all(str(images[0].StudyInstanceUID) in message for message in messages)
+    for accession in ("G1", "G2"):
+        order = hospital.order(accession)
+        assert order["status"] == "completed"
+        assert [study["verdict"] for study in order["studies"]] == ["matched"]
+
+
+def test_images_after_the_final_mpps_complete_the_study(surrounded: Any, story: Any, tmp_path: Path) -> None:
+    hospital = surrounded
+    hospital.send(story.orm("A1"))
+    (entry,) = hospital.findscu("0008,0050=A1")
+    scanner, mpps_uid, images = hospital.scanner("CT1"), story.new_uid(), story.ct_images(entry, 3)
+    scanner.start_step(entry, mpps_uid)
+    scanner.end_step(mpps_uid, images)
+
+    scanner.store(tmp_path / "first", images[:2])
+    story.eventually(lambda: len(hospital.archive.objects) == 2)
+    story.stays(lambda: not hospital.ris.messages, 3.0)
+    scanner.store(tmp_path / "last", images[2:])
+
+    story.eventually(lambda: hospital.ris.messages)
+    assert hospital.order("A1")["studies"][0]["evidence"] == "mpps"
 
 
 def test_a_silent_ris_delays_nobody_else(surrounded: Any, story: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -65,6 +66,60 @@ def test_images_in_the_spool_reach_the_archive_after_a_kill(hospital: Any, story
     hospital.start()
 
     story.eventually(lambda: len(archive.objects) == 3, 30)
+
+
+def test_an_archive_that_is_down_keeps_the_files_until_it_has_them_too(
+    hospital: Any, story: Any, tmp_path: Path
+) -> None:
+    one, port = story.Archive(), story.free_port()
+    hospital.stoppers.append(one.stop)
+    hospital.configuration["dicom"]["nodes"] = {
+        "PACS": {"host": "127.0.0.1", "port": one.port, "role": "archive"},
+        "TWO": {"host": "127.0.0.1", "port": port, "role": "archive"},
+    }
+    hospital.configuration["studies"] = {"forward_to": ["PACS", "TWO"], "quiet_period": "1s"}
+    hospital.start()
+    hospital.send(story.orm("A1"))
+    (entry,) = hospital.findscu("0008,0050=A1")
+    hospital.scanner("CT1").store(tmp_path / "images", story.ct_images(entry, 3))
+    story.eventually(lambda: len(one.objects) == 3)
+    hospital.restart()
+    spooled = list((hospital.folder / "var" / "spool").rglob("*.dcm"))
+    waiting = hospital.order("A1")["studies"][0]["status"]
+
+    two = story.Archive(port)
+    hospital.stoppers.append(two.stop)
+
+    story.eventually(lambda: hospital.order("A1")["studies"][0]["status"] == "available", 60)
+    assert (len(spooled), waiting) == (3, "arriving")
+    assert set(two.objects) == set(one.objects)
+    story.eventually(lambda: not list((hospital.folder / "var" / "spool").rglob("*.dcm")))
+
+
+def test_a_kill_while_images_come_loses_none_and_doubles_none(surrounded: Any, story: Any, tmp_path: Path) -> None:
+    hospital = surrounded
+    hospital.send(story.orm("A1"))
+    (entry,) = hospital.findscu("0008,0050=A1")
+    images = story.ct_images(entry, 40)
+    sending = threading.Thread(target=lambda: _try_to_store(hospital, tmp_path / "first", images))
+    sending.start()
+    story.eventually(
+        lambda: len(list((hospital.folder / "var" / "spool").rglob("*.dcm"))) > 3 or hospital.archive.objects
+    )
+    hospital.kill()
+    sending.join(60)
+
+    hospital.start()
+    hospital.scanner("CT1").store(tmp_path / "again", images)
+
+    story.eventually(lambda: hospital.ris.messages, 30)
+    assert set(hospital.archive.objects) == {str(image.SOPInstanceUID) for image in images}
+    assert hospital.order("A1")["studies"][0]["instances"] == 40
+
+
+def _try_to_store(hospital: Any, folder: Path, images: list[Any]) -> None:
+    with contextlib.suppress(AssertionError):
+        hospital.scanner("CT1").store(folder, images)
 
 
 def test_a_restart_keeps_the_outbox(hospital: Any, story: Any, tmp_path: Path) -> None:
