@@ -34,10 +34,11 @@ from broker.services.accounts import Accounts
 from broker.services.forwarding import Forwarder
 from broker.services.identifiers import Ulids
 from broker.services.inspect import Inspection, Part
-from broker.services.intake import Intake, ListenerRules
+from broker.services.intake import Intake
 from broker.services.notices import Courier, Health, Outbox
 from broker.services.performed import PerformedSteps
 from broker.services.progress import Rules
+from broker.services.received import ListenerRules
 from broker.services.retention import AgedReader, Retention
 from broker.services.studies import Studies
 from broker.services.worklist import Worklist

@@ -21,8 +21,8 @@ from broker.mllp.server import Handle, MllpListener
 from broker.mqtt.carrier import MqttCarrier, MqttSettings
 from broker.ports import Ids
 from broker.services.cloudevents import cloud_event, topic
-from broker.services.intake import ListenerRules
 from broker.services.notices import Carrier, Subscription
+from broker.services.received import ListenerRules
 from broker.services.render import Receiver, Renderer
 from broker.services.worklist import ScannerRules
 from broker.ul.pdu import RejectReason

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from dataclasses import replace
+from datetime import timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -15,15 +14,15 @@ import structlog
 from broker.domain.events import Event
 from broker.domain.order import Order, Patient
 from broker.domain.records import MessageState, StoredMessage, Tombstone
-from broker.domain.request import OrderRequest
 from broker.errors import BrokerError
 from broker.hl7.ack import SALVAGED, AckError, Code, acknowledge, refuse_unreadable
-from broker.hl7.charset import Decoded, decode, encode
+from broker.hl7.charset import decode, encode
 from broker.hl7.message import Message
 from broker.mapping.catalogue import Catalogue
 from broker.mapping.engine import Translation
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.orderbook import Draft, Source, apply_request, request_numbers
+from broker.services.received import Effects, ListenerRules, Received, Wanted, stored_message
 from broker.services.refusals import (
     RESPONSES,
     Fault,
@@ -38,21 +37,8 @@ from broker.services.requests import order_requests
 log = structlog.get_logger()
 
 REMEMBERED = timedelta(days=7)
-WARNINGS_KEPT = 50
 LARGE = 256 * 1024
 """Bytes of a message from which it is mapped in a thread: thousands of orders would keep everybody else waiting."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListenerRules:
-    """What a site says of one listener's messages (policies 1)."""
-
-    name: str
-    charset: tuple[str, ...] = ("UTF-8", "windows-1252")
-    on_refused: Literal["nak", "park"] = "nak"
-    unhandled: Literal["ignore", "reject"] = "ignore"
-    processing_ids: tuple[str, ...] = ("P",)
-    transient: Literal["AR", "AE", "close"] = "AR"
 
 
 class Counters(Protocol):
@@ -63,58 +49,6 @@ class Counters(Protocol):
 
     def warnings(self, mapping: str, count: int) -> None:
         """Count warnings of a mapping."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A message that could be read, with what is needed to answer it."""
-
-    id: str
-    raw: bytes
-    message: Message
-    decoded: Decoded
-    rules: ListenerRules
-    now: datetime
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """The key of a repeat: listener, sender, MSH-10 and content; none without MSH-10 (policies 1.3)."""
-        if not self.message.control_id:
-            return ""
-        header = self.message.header
-        parts = (self.rules.name, header.raw(3), header.raw(4), header.raw(10))
-        digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=20)
-        digest.update(self.raw)
-        return digest.hexdigest()
-
-    @property
-    def problem_key(self) -> str:
-        """The key of a refusal: as above, but for what is new each time a message is sent: MSH-7, MSH-10 and MSH-13."""
-        header, *segments = self.message.segments
-        fields = [header.raw(n) for n in range(1, header.last_field + 1) if n not in (7, 10, 13)]
-        parts = (self.rules.name, *fields, *(segment.text for segment in segments))
-        return hashlib.blake2b("\x1f".join(parts).encode(errors="replace"), digest_size=20).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a message asks: requests that may take effect, and the faults of the rest."""
-
-    requests: tuple[OrderRequest, ...] = ()
-    faults: tuple[Fault, ...] = ()
-    is_ignored: bool = False
-    mapping: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
-    """What became of the requests: orders that were found or made, faults, and warnings about those without effect."""
-
-    order_ids: tuple[str, ...]
-    faults: tuple[Fault, ...]
-    warnings: tuple[str, ...]
 
 
 class Intake:
@@ -249,7 +183,7 @@ class Intake:
         if before is None and problem_key:
             before = next(iter(held.find(StoredMessage, "problem", problem_key)), None)
         state, answer = self._settle(received, wanted, effects.faults)
-        stored = _stored(received, wanted, effects, state, answer, before)
+        stored = stored_message(received, wanted, effects, state, answer, before)
         events = [replace(event, ref={"message": stored.id}) for event in draft.events]
         if before is not None and before.error == stored.error:
             events = [event for event in events if event.type != "order.noted"]
@@ -323,42 +257,3 @@ class Intake:
             },
             ref={"message": stored.id},
         )
-
-
-def _stored(
-    received: Received,
-    wanted: Wanted,
-    effects: Effects,
-    state: MessageState,
-    answer: bytes,
-    before: StoredMessage | None,
-) -> StoredMessage:
-    """Make the row of a message; one that has come *before* and was refused keeps its place and is counted."""
-    faults = effects.faults
-    return StoredMessage(
-        id=before.id if before else received.id,
-        key=received.key,
-        problem_key=received.problem_key if faults else "",
-        listener=received.rules.name,
-        sender=f"{received.message.header.raw(3)}|{received.message.header.raw(4)}",
-        control_id=received.message.control_id,
-        type=received.message.type,
-        received_at=before.received_at if before else received.now,
-        raw=received.raw,
-        charset=received.decoded.codec,
-        state=state,
-        answer=answer,
-        mapping=wanted.mapping,
-        code=faults[0].code if faults else "",
-        error="; ".join(fault.text for fault in faults),
-        warnings=_few((*(wanted.warnings or received.warnings), *effects.warnings)),
-        order_ids=effects.order_ids,
-        count=before.count + 1 if before else 1,
-    )
-
-
-def _few(warnings: Sequence[str]) -> tuple[str, ...]:
-    """Leave out what is said twice, and say how many more there are than are kept."""
-    different = tuple(dict.fromkeys(warnings))
-    rest = len(different) - WARNINGS_KEPT
-    return different if rest <= 0 else (*different[:WARNINGS_KEPT], f"and {rest} more")

@@ -19,7 +19,8 @@ from broker.domain.records import StoredMessage
 from broker.mapping.catalogue import Catalogue
 from broker.observe.metrics import Metrics
 from broker.services.identifiers import Ulids
-from broker.services.intake import Intake, ListenerRules
+from broker.services.intake import Intake
+from broker.services.received import ListenerRules
 from broker.store.store import Store
 
 MAPPINGS = Path(__file__).parents[3] / "mappings"
