@@ -47,7 +47,5 @@ def _search(name: str) -> str | None:
 
 def _is_genuine(name: str, program: str) -> bool:
     argument, beginning = SAYS.get(name, DCMTK)
-    answer = subprocess.run(
-        [program, argument], capture_output=True, text=True, timeout=30, check=False, cwd=Path("/")
-    )
+    answer = subprocess.run([program, argument], capture_output=True, text=True, timeout=30, check=False, cwd=Path("/"))
     return answer.stdout.startswith(beginning)

@@ -51,7 +51,8 @@ def browse(hospital: Any, peer: Any, tmp_path: Path) -> Browse:
             "--dump-dom",
             f"http://127.0.0.1:{hospital.web_port}{path}",
         ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
+        home = {**os.environ, "HOME": str(tmp_path)}
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True, env=home).stdout
 
     return dump
 
