@@ -42,6 +42,7 @@ def delivery(**changes: object) -> Delivery:
         (["refused", "refused", "refused"], "dead"),
         (["dead"], "dead"),
         (["retry"] * 10, "retryable"),
+        (["broken"] * 10, "retryable"),
     ],
 )
 def test_a_delivery_after_its_attempts(outcomes: list[str], state: str) -> None:
@@ -122,3 +123,10 @@ def test_identifiers_sort_by_the_order_in_which_they_were_made() -> None:
 
     assert made == sorted(set(made))
     assert {len(one) for one in made} == {26}
+
+
+def test_a_row_over_which_the_receiver_fell_silent_waits_and_one_that_found_nobody_does_not() -> None:
+    broken, down = (settle(delivery(), Outcome(kind=kind), NOW) for kind in ("broken", "down"))  # type: ignore[arg-type]
+
+    assert broken.not_before > NOW
+    assert down.not_before == NOW
