@@ -1,4 +1,7 @@
-"""From the configuration to each adapter's own settings: one small function a piece. Used by app.py alone."""
+"""From the configuration to each adapter's own settings: one small function a piece.
+
+For app.py, and for the verbs that open the database while no broker runs.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from broker.dicom.archive import ArchiveSettings
 from broker.dicom.server import ServerSettings
 from broker.errors import ConfigurationError
 from broker.mapping.catalogue import Catalogue
+from broker.mapping.problems import render
 from broker.mllp.carrier import HL7Carrier
 from broker.mllp.client import MllpClient
 from broker.mllp.server import Handle, MllpListener
@@ -39,14 +43,22 @@ def load_catalogue(configuration: Configuration) -> Catalogue:
     catalogue, problems = Catalogue.load(read_mapping_files(configuration.mappings))
     errors = [problem for problem in problems if problem.is_error]
     if catalogue is None or errors:
-        text = "\n".join(str(problem) for problem in errors) or "there is none"
         raise ConfigurationError(
-            f"mappings in {configuration.mappings} cannot be used\n{text}",
+            f"mappings in {configuration.mappings} cannot be used\n{render(errors) or 'there is none'}",
             code="C020",
             hint="broker check shows each problem with its line",
         )
     for name, destination in configuration.destinations.items():
-        if isinstance(destination, HL7Destination) and catalogue.get(destination.mapping) is None:
+        if not isinstance(destination, HL7Destination):
+            continue
+        mapping = catalogue.get(destination.mapping)
+        if mapping is not None and not mapping.source.startswith("broker/"):
+            raise ConfigurationError(
+                f"destinations.{name}: the mapping {destination.mapping} reads {mapping.source}, not events",
+                code="C023",
+                hint="name one with `from: broker/...`, as ihe/study-to-oru",
+            )
+        if mapping is None:
             raise ConfigurationError(
                 f"destinations.{name}: there is no mapping {destination.mapping} in {configuration.mappings}",
                 code="C021",

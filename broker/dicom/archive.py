@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from broker.dicom.storage_classes import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from broker.domain.study import Instance
 from broker.errors import BrokerError, Unreachable
 from broker.services.notices import Outcome
+from broker.services.waiting import wait_at_most
 from broker.ul.negotiation import Choice
 from broker.ul.pdu import MAX_CONTEXTS, ContextResult
 
@@ -115,8 +115,7 @@ class ArchiveNode:
 
     async def wait_for_change(self, timeout_seconds: float) -> None:
         """Wait until the archive refuses what it took when it was probed, at most *timeout_seconds*."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._has_changed.wait(), timeout_seconds)
+        await wait_at_most(timeout_seconds, self._has_changed)
 
 
 class Acceptance:

@@ -127,7 +127,8 @@ class Connection(asyncio.Protocol):
                 if not self._write(answer):
                     return
                 if self._drained is not None:
-                    await asyncio.wait_for(self._drained, self._settings.frame_timeout_seconds)
+                    async with asyncio.timeout(self._settings.frame_timeout_seconds):
+                        await self._drained
         except TimeoutError:
             self._close("mllp.answer_timed_out", hint="the sender does not read its answers")
         finally:

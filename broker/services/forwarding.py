@@ -15,6 +15,7 @@ from broker.domain.study import Instance, Study
 from broker.ports import Changes, Clock, Held, Ids, Job
 from broker.services.notices import IDLE_SECONDS, DeliveryCounters, Health, Outbox, Outcome
 from broker.services.progress import Rules, progress
+from broker.services.waiting import wait_at_most
 
 log = structlog.get_logger()
 
@@ -80,10 +81,7 @@ class Forwarder:
     async def _rest(self) -> None:
         due_at = await self._reader.next_due_at(self.node)
         wait = timedelta(seconds=IDLE_SECONDS) if due_at is None else due_at - self._clock()
-        try:
-            await asyncio.wait_for(self._waker.wait(), min(IDLE_SECONDS, max(0.02, wait.total_seconds())))
-        except TimeoutError:
-            return
+        await wait_at_most(min(IDLE_SECONDS, max(0.02, wait.total_seconds())), self._waker)
 
     async def send_due(self) -> int:
         """Send what is due over one association, as far as the node answers; say how many attempts that were.
@@ -107,7 +105,10 @@ class Forwarder:
 
     def _note(self, outcome: Outcome) -> None:
         if self.health.note(outcome):
-            log.info("archive.up" if outcome.is_up else "archive.down", node=self.node, error=outcome.text)
+            if outcome.is_up:
+                log.info("archive.up", node=self.node)
+            else:
+                log.warning("archive.down", node=self.node, error=outcome.text)
 
     def _settlement(self, delivery: Delivery, instance: Instance, outcome: Outcome) -> Job[str]:
         """Make the job that keeps the outcome; it gives the path of a file that nobody needs any more, or ``""``."""

@@ -18,6 +18,7 @@ import structlog
 from broker.domain.events import PUBLIC, Event
 from broker.domain.records import Delivery, backoff
 from broker.ports import Changes, Clock, Held, Ids, Job, Writer
+from broker.services.waiting import wait_at_most
 
 log = structlog.get_logger()
 
@@ -214,19 +215,17 @@ class Courier:
     async def _rest(self) -> None:
         due_at = await self._reader.next_due_at(self.destination)
         seconds = IDLE_SECONDS if due_at is None else max(0.01, (due_at - self._clock()).total_seconds())
-        try:
-            await asyncio.wait_for(self._waker.wait(), min(seconds, IDLE_SECONDS))
-        except TimeoutError:
-            return
+        await wait_at_most(min(seconds, IDLE_SECONDS), self._waker)
 
     async def _attempt(self, delivery: Delivery, event: Event) -> bool:
         """Make one attempt and keep what became of it; False when the destination did not answer."""
         outcome = await self._carrier.carry(delivery, event)
         is_up = outcome.is_up
         if self.health.note(outcome):
-            log.info(
-                "destination.up" if is_up else "destination.down", destination=self.destination, error=outcome.text
-            )
+            if is_up:
+                log.info("destination.up", destination=self.destination)
+            else:
+                log.warning("destination.down", destination=self.destination, error=outcome.text)
         now = self._clock()
         after = settle(delivery, outcome, now)
         self._counters.delivery(self.destination, after.state)

@@ -17,6 +17,7 @@ from broker.domain.records import Delivery
 from broker.domain.study import Instance, ObjectFacts, Study, Verdict
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.progress import Rules, progress, study_event
+from broker.services.waiting import wait_at_most
 
 QUIET_POLL = timedelta(seconds=30)
 REFERENCES_KEPT = 200
@@ -233,10 +234,7 @@ class Studies:
                 await self.look_again(uid)
             next_at = await self._reader.next_quiet_at()
             wait = QUIET_POLL if next_at is None else min(QUIET_POLL, next_at - self._clock())
-            try:
-                await asyncio.wait_for(self._waker.wait(), max(0.02, wait.total_seconds()))
-            except TimeoutError:
-                continue
+            await wait_at_most(max(0.02, wait.total_seconds()), self._waker)
 
 
 def _keys(facts: ObjectFacts, instance: Instance) -> tuple[Key, ...]:
