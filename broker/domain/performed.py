@@ -58,6 +58,8 @@ class PerformedStep:
     faults: tuple[str, ...] = ()
     create_digest: str = ""
     final_digest: str = ""
+    is_overdue: bool = False
+    """Whether it has been alarmed because nobody closes it."""
     created_at: datetime
     updated_at: datetime
 

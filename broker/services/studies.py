@@ -16,6 +16,7 @@ from broker.domain.performed import PerformedStep
 from broker.domain.records import Delivery
 from broker.domain.study import Instance, ObjectFacts, Study, Verdict
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
+from broker.services.overdue import OPEN_LIMIT, overdue
 from broker.services.progress import Rules, progress, study_event
 from broker.services.waiting import wait_at_most
 
@@ -32,13 +33,16 @@ class Kept:
 
 
 class QuietReader(Protocol):
-    """The part of the store that tells whose quiet time is over."""
+    """The part of the store that tells what waits: for the end of a quiet time, for the end of an MPPS."""
 
     async def due_quiet(self, now: datetime) -> Sequence[str]:
         """Give the Study UIDs whose quiet time is over."""
 
     async def next_quiet_at(self) -> datetime | None:
         """Tell when the next quiet time is over."""
+
+    async def open_performed(self, before: datetime) -> Sequence[str]:
+        """Give the UIDs of MPPS that are in progress and of which nothing was heard since *before*."""
 
 
 class ObjectCounters(Protocol):
@@ -227,14 +231,21 @@ class Studies:
         await self._writer.run(Job(keys=((Study, ("uid", study_uid)),), decide=decide))
 
     async def watch_quiet_time(self) -> None:
-        """Complete studies whose quiet time is over, for ever."""
+        """Complete studies whose quiet time is over and alarm MPPS that nobody closes, for ever."""
         while True:
             self._waker.clear()
-            for uid in await self._reader.due_quiet(self._clock()):
-                await self.look_again(uid)
+            await self.look_at_what_waits()
             next_at = await self._reader.next_quiet_at()
             wait = QUIET_POLL if next_at is None else min(QUIET_POLL, next_at - self._clock())
             await wait_at_most(max(0.02, wait.total_seconds()), self._waker)
+
+    async def look_at_what_waits(self) -> None:
+        """Complete what has been quiet long enough, alarm what has been open too long."""
+        now = self._clock()
+        for uid in await self._reader.due_quiet(now):
+            await self.look_again(uid)
+        for uid in await self._reader.open_performed(now - OPEN_LIMIT):
+            await self._writer.run(overdue(uid, now, self._rules.zone, self._ids))
 
 
 def _keys(facts: ObjectFacts, instance: Instance) -> tuple[Key, ...]:

@@ -26,6 +26,7 @@ class StudyReader:
         self._readers = readers
         self._due_quiet = Prepared(readers.dialect, _due_quiet)
         self._next_quiet_at = Prepared(readers.dialect, _next_quiet_at)
+        self._open_performed = Prepared(readers.dialect, _open_performed)
 
     async def search(self, *, state: str = "", limit: int = 50, cursor: str = "") -> tuple[list[Study], str]:
         """Find studies, those with the newest object first, and the cursor of the next page (empty: there is none)."""
@@ -52,6 +53,10 @@ class StudyReader:
         """Tell when the next quiet time is over."""
         ((first,),) = await self._readers.ask(self._next_quiet_at, {})
         return read_moment(first or "")
+
+    async def open_performed(self, before: datetime) -> list[str]:
+        """Give the UIDs of MPPS that are in progress and of which nothing was heard since *before*; 100 at a time."""
+        return [uid for (uid,) in await self._readers.ask(self._open_performed, {"before": (moment(before),)})]
 
 
 class InstanceReader:
@@ -81,6 +86,13 @@ class InstanceReader:
 def _due_quiet(asked: Asked) -> Select[Any]:
     c = t.studies.c
     return select(c.uid).where(_WAITS, c.quiet_at <= asked["now"][0]).order_by(c.quiet_at)
+
+
+def _open_performed(asked: Asked) -> Select[Any]:
+    c = t.performed.c
+    is_open: ColumnElement[bool] = literal_column("performed.status = 'IN PROGRESS'")
+    query = select(c.uid).where(is_open, c.updated_at <= asked["before"][0])
+    return query.order_by(c.updated_at).limit(100)
 
 
 def _next_quiet_at(asked: Asked) -> Select[Any]:

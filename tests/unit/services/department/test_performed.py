@@ -170,3 +170,26 @@ def test_the_strict_are_answered_by_the_book(run, refer):
 
     assert answer.status == 0x0120
     assert order.status == "scheduled"
+
+
+def test_an_mpps_that_nobody_closes_is_alarmed_once_after_four_hours(run, refer):
+    async def story(d):
+        await d.book("A1")
+        await d.create("1.7", refer("A1", study=d.uid("RPA1")))
+        await d.create("1.8")
+        await d.create("1.9")
+        await d.end("1.9")
+        counts = []
+        for minutes in (239, 1, 239, 1, 480):
+            d.later(minutes=minutes)
+            await d.studies.look_at_what_waits()
+            counts.append(len([event for event in d.told("procedure.noted") if "4 h" in event.text]))
+        ended = await d.end("1.7", "1.1")
+        return counts, [event for event in d.told("procedure.noted") if "4 h" in event.text], ended
+
+    counts, alarms, ended = run(story)
+
+    assert counts == [0, 2, 2, 2, 2]
+    assert all(event.is_alarm for event in alarms)
+    assert sorted(event.subject for event in alarms) == ["", "A1"]
+    assert ended.status == 0
