@@ -130,6 +130,7 @@ class App:
     async def _open_listeners(self, stack: AsyncExitStack) -> None:
         """Accept connections; whoever waits is served once the event loop goes on."""
         services = self._dicom_services()
+        self._hosts = await asyncio.to_thread(wiring.hosts, self.configuration.dicom)
         for settings in wiring.dicom_ports(self.configuration.dicom):
             server = DicomServer(settings, services, self._accepts, self._admit)
             await server.start()
@@ -232,7 +233,7 @@ class App:
         return self._acceptance.choose(abstract_syntax, offered, calling_ae)
 
     def _admit(self, calling: str, called: str, host: str) -> RejectReason | None:
-        reason = wiring.refusal(self.configuration.dicom, calling, host)
+        reason = wiring.refusal(self.configuration.dicom, self._hosts, calling, host)
         self.metrics.association(calling, "rejected" if reason else "accepted")
         return reason
 

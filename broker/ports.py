@@ -27,7 +27,7 @@ class Held(Protocol):
         Patient: ``("ref", ref)``, ``("identity", patient_id, issuer)``.
         PerformedStep: ``("uid", uid)``, ``("order", order_id)``, ``("study", study_uid)``.
         Study: ``("uid", uid)``, ``("order", order_id)``. Instance: ``("sop", sop_uid)``, ``("study", study_uid)``.
-        Delivery: ``("id", id)``, ``("object", study_uid)`` (unfinished rows of the study's objects).
+        Delivery: ``("id", id)``, ``("copy", study_uid, sop_uid)`` (unfinished rows of one object).
         StoredMessage: ``("key", key)``, ``("problem", problem_key)``. Tombstone: ``(kind, facility, namespace, number)``.
         """
 

@@ -5,6 +5,7 @@ For app.py, and for the verbs that open the database while no broker runs.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -130,12 +131,23 @@ def dicom_ports(dicom: Dicom) -> list[ServerSettings]:
     return [plain, replace(plain, port=dicom.tls.port, tls=server_context(dicom.tls))]
 
 
-def refusal(dicom: Dicom, calling: str, host: str) -> RejectReason | None:
+def hosts(dicom: Dicom) -> dict[str, frozenset[str]]:
+    """Give the addresses of the nodes that count by host too; a name that cannot be resolved now has none."""
+    return {ae: _addresses(node.host) for ae, node in dicom.nodes.items() if node.match == "host" and node.host}
+
+
+def _addresses(host: str) -> frozenset[str]:
+    try:
+        return frozenset(str(address[4][0]) for address in socket.getaddrinfo(host, None))
+    except OSError:
+        return frozenset()
+
+
+def refusal(dicom: Dicom, known_hosts: Mapping[str, frozenset[str]], calling: str, host: str) -> RejectReason | None:
     """Say why *calling* at *host* may not open an association, if so."""
-    node = dicom.nodes.get(calling)
-    if node is None:
+    if calling not in dicom.nodes:
         return RejectReason.CALLING_AE_NOT_RECOGNIZED if dicom.callers == "known" else None
-    if node.match == "host" and node.host != host:
+    if calling in known_hosts and host not in known_hosts[calling]:
         return RejectReason.CALLING_AE_NOT_RECOGNIZED
     return None
 

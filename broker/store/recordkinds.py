@@ -43,7 +43,6 @@ def _event_columns(event: Event, version: int) -> tuple[Any, ...]:
 def _delivery_keys(delivery: Delivery) -> Iterator[NamedKey]:
     yield "id", delivery.id
     if delivery.sop_uid and delivery.state in UNFINISHED:
-        yield "object", delivery.study_uid
         yield "copy", delivery.study_uid, delivery.sop_uid
 
 
@@ -114,7 +113,6 @@ DELIVERY = Kind(
     keys=_delivery_keys,
     finders={
         "id": by(t.deliveries.c.id),
-        "object": Finder(columns=(t.deliveries.c.study_uid,), source=t.deliveries, fixed=_IS_UNFINISHED_OBJECT),
         "copy": Finder(
             columns=(t.deliveries.c.study_uid, t.deliveries.c.sop_uid),
             source=t.deliveries,

@@ -41,7 +41,6 @@ def results(batches, *jobs):
         (Instance, ("sop", "1.2.1.1.1")),
         (Instance, ("study", "1.2.1")),
         (Delivery, ("id", "delivery-001")),
-        (Delivery, ("object", "1.2.1")),
         (Delivery, ("copy", "1.2.1", "1.2.1.1.1")),
         (StoredMessage, ("id", "message-001")),
         (StoredMessage, ("key", "key 1")),
