@@ -5,6 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 
+def test_the_broker_answers_an_echo(hospital: Any, story: Any) -> None:
+    hospital.start()
+
+    command = [story.dcmtk("echoscu"), "-v", "-aet", "CT1", "-aec", "BROKER", "127.0.0.1", str(hospital.dicom_port)]
+    done = story.subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr
+    assert "Received Echo Response (Success)" in done.stdout + done.stderr
+
+
 def test_an_order_is_answered_aa_and_on_the_worklist(hospital: Any, story: Any) -> None:
     hospital.start()
 
