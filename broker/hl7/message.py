@@ -25,7 +25,7 @@ class Segment:
     Fields, repetitions, components and subcomponents count from 1; what is absent is ``''``.
     """
 
-    __slots__ = ("_fields", "_repetitions", "codec", "index", "name", "separators", "text")
+    __slots__ = ("_fields", "_is_plain", "_repetitions", "codec", "index", "name", "separators", "text")
 
     def __init__(self, text: str, index: int, separators: Separators, codec: str) -> None:
         self.name = text[:3] if text[3:4] == separators.field else text.partition(separators.field)[0].strip()
@@ -34,6 +34,7 @@ class Segment:
         self.codec = codec
         self.text = text
         self._fields: list[str] | None = None
+        self._is_plain = False
         self._repetitions: dict[int, list[str]] | None = None
 
     def __repr__(self) -> str:
@@ -51,7 +52,14 @@ class Segment:
             if self.name in HEADERS:
                 fields.insert(1, self.separators.field)
             self._fields = fields
+            self._is_plain = self._is_without_others()
         return fields
+
+    def _is_without_others(self) -> bool:
+        """Say whether the fields hold components and text only: no repetition, no subcomponent, no escape."""
+        marks = self.separators
+        others = (marks.repetition, marks.subcomponent, marks.escape)
+        return bool(marks.component) and all(mark and mark not in self.text for mark in others)
 
     def raw(self, n: int) -> str:
         """Give field *n* as it was written."""
@@ -71,6 +79,20 @@ class Segment:
         if n not in self._repetitions:
             self._repetitions[n] = raw.split(mark)
         return self._repetitions[n]
+
+    def first_parts(self, n: int) -> list[str]:
+        """Give the components of the first repetition as text, of each the first subcomponent. Not to be changed."""
+        fields = self._fields or self._split()
+        raw = fields[n] if n < len(fields) else ""
+        if not raw:
+            return []
+        marks = self.separators
+        if not self._is_plain:
+            if marks.repetition and marks.repetition in raw:
+                raw = raw.partition(marks.repetition)[0]
+            if not marks.component or marks.subcomponent in raw or marks.escape in raw:
+                return [self.value(n, 1, component) for component in range(1, len(self.components(n)) + 1)]
+        return raw.split(marks.component)
 
     def components(self, n: int, repetition: int = 1) -> list[str]:
         """Give the components of one repetition as they were written; an absent one has none."""

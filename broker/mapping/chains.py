@@ -122,20 +122,7 @@ def part_of_first(texts: Sequence[PlainText], null_stops: bool) -> Fetch:
 def parts_of(context: Context, name: str, field: int) -> list[str]:
     """Give the components of a field's first repetition as text, of each the first subcomponent; a missing field has none."""
     found = context.segments.get(name)
-    if found is None:
-        return MISSING
-    segment = found[0]
-    raw = segment.raw(field)
-    if not raw:
-        return MISSING
-    if raw.isalnum():  # no separator, no escape: the field is its own first component
-        return [raw]
-    marks = segment.separators
-    if marks.repetition and marks.repetition in raw:
-        raw = raw.partition(marks.repetition)[0]
-    if not marks.component or marks.subcomponent in raw or marks.escape in raw:
-        return [segment.value(field, 1, n) for n in range(1, len(segment.components(field)) + 1)]
-    return raw.split(marks.component)
+    return MISSING if found is None else found[0].first_parts(field)
 
 
 MISSING: list[str] = []
