@@ -112,8 +112,9 @@ def test_a_kill_while_images_come_loses_none_and_doubles_none(surrounded: Any, s
     hospital.start()
     hospital.scanner("CT1").store(tmp_path / "again", images)
 
-    story.eventually(lambda: hospital.ris.messages, 30)
-    assert set(hospital.archive.objects) == {str(image.SOPInstanceUID) for image in images}
+    sent = {str(image.SOPInstanceUID) for image in images}
+    story.eventually(lambda: set(hospital.archive.objects) == sent, 60)
+    story.eventually(lambda: hospital.ris.messages, 60)
     assert hospital.order("A1")["studies"][0]["instances"] == 40
 
 
