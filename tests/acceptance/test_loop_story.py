@@ -113,7 +113,7 @@ def test_one_order_goes_its_whole_way(surrounded: Any, story: Any, tmp_path: Pat
     assert told.index("order.scheduled") < told.index("procedure.started") < told.index("study.started")
     assert told.index("procedure.completed") < told.index("study.available")
     assert hospital.findscu("0008,0050=A41") == []
-    assert list((hospital.folder / "var" / "spool").rglob("*.dcm")) == []
+    story.eventually(lambda: not list((hospital.folder / "var" / "spool").rglob("*.dcm")))
 
 
 def test_a_late_change_never_reopens_a_completed_step(surrounded: Any, story: Any, tmp_path: Path) -> None:
