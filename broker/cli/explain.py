@@ -1,0 +1,50 @@
+"""``broker explain``: what a problem of ``broker check`` means and how it goes away."""
+
+from __future__ import annotations
+
+import click
+
+from broker.cli.options import with_json
+from broker.cli.output import show, show_json, show_table
+from broker.mapping.explanations import EXPLANATIONS, Explanation
+
+
+@click.command()
+@click.argument("code", required=False)
+@with_json
+def command(as_json: bool, code: str | None) -> None:
+    """Explain the problem CODE (as in M043): cause, an example, the same mended. Without CODE: list all."""
+    if code is None:
+        _list(as_json)
+        return
+    explanation = EXPLANATIONS.get(code.upper())
+    if explanation is None:
+        raise click.UsageError(f"no problem has the code '{code}'; known: {', '.join(EXPLANATIONS)}")
+    if as_json:
+        show_json(_as_json(code.upper(), explanation))
+        return
+    show((code.upper(), "bold red"), " ", (explanation.title, "bold"))
+    show(explanation.cause)
+    for head, example, style in (("instead of", explanation.wrong, "red"), ("write", explanation.right, "green")):
+        show("")
+        show((head, "bold"))
+        for line in example.splitlines():
+            show((f"  {line}", style))
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        show_json([_as_json(code, explanation) for code, explanation in EXPLANATIONS.items()])
+        return
+    rows = [(code, explanation.title) for code, explanation in EXPLANATIONS.items()]
+    show_table(["CODE", "PROBLEM"], rows, empty="")
+
+
+def _as_json(code: str, explanation: Explanation) -> dict[str, str]:
+    return {
+        "code": code,
+        "title": explanation.title,
+        "cause": explanation.cause,
+        "wrong": explanation.wrong,
+        "right": explanation.right,
+    }
