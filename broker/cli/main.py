@@ -15,6 +15,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("check", "Check mappings, and run the tests inside them."),
     "test": ("test", "Run the tests inside mappings."),
     "explain": ("explain", "Explain a problem that broker check reports."),
+    "schema": ("schema", "Print the JSON Schema of mapping files, for editors."),
     "try": ("try_message", "Show how a mapping translates one message."),
     "send": ("send", "Send HL7 messages over MLLP and print each answer."),
     "ping": ("ping", "Ask nodes and destinations whether they answer."),

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_dict, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import (
+    dictionary_is_retired,
+    dictionary_VM,
+    dictionary_VR,
+    keyword_dict,
+    keyword_for_tag,
+    tag_for_keyword,
+)
 
 from broker.hl7 import dictionary
 
@@ -68,6 +75,15 @@ def find_attribute(name: str) -> Attribute | None:
 def keywords() -> list[str]:
     """Give all DICOM keywords, for suggestions."""
     return list(keyword_dict)
+
+
+def usable_keywords() -> list[str]:
+    """Give the keywords of the attributes that a rule can make and that the standard has not retired."""
+    return [
+        keyword
+        for keyword, tag in keyword_dict.items()
+        if not dictionary_is_retired(tag) and dictionary_VR(tag).split(" ")[0] in USABLE_VRS
+    ]
 
 
 @lru_cache(maxsize=256)
