@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+_QUOTED = re.compile(r"""(?<!\w)["'“‘](?:[^"'“”‘’]|(?<=\w)["'”’])*["'”’](?!\w)|(?<!\w)["'“‘].*""", re.DOTALL)
+"""A quoted value, whose own quotes (O'Neil, D' Angelo) follow a letter; one that does not end is quoted to the end."""
+
+
+def without_values(text: str) -> str:
+    """Take what a text quotes out of it: it may be a name."""
+    return _QUOTED.sub("'***'", text)
+
 
 class BrokerError(Exception):
     """A fault with a code, a message that says what is wrong, and a hint that says what to do.

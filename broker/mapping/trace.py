@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from broker.errors import without_values
 from broker.mapping.context import TraceLine
 from broker.mapping.engine import Translation
 from broker.mapping.profiles import STEP
@@ -33,7 +35,8 @@ PERSONAL = frozenset(
     }
 )
 
-WIDTHS = (38, 22, 38)
+PATH, VALUE, LONGEST_HOW = 38, 22, 60
+"""Widths in characters: what is longer is cut, the word of how a value was found is not."""
 
 
 def render_trace(translation: Translation, mask: bool = True) -> list[str]:
@@ -43,7 +46,7 @@ def render_trace(translation: Translation, mask: bool = True) -> list[str]:
         lines.append(
             f"order {output.group} of {_count(translation)} -> {output.action or 'nothing'} ({output.control})"
         )
-        lines += [_line(line, mask) for line in output.trace]
+        lines += _lines(output.trace, mask)
         lines += [f"  warning {remark.target}: {_words(remark.text, mask)}" for remark in output.warnings]
     for rejection in translation.rejections:
         lines.append(f"REJECTED  {rejection.target}: {_words(rejection.text, mask)}")
@@ -58,10 +61,18 @@ def _count(translation: Translation) -> int:
     return max(groups, default=0)
 
 
-def _line(line: TraceLine, mask: bool) -> str:
+def _lines(trace: Sequence[TraceLine], mask: bool) -> list[str]:
+    """Write path and value, how it was found, and the place of the rule, each in a column of its own."""
+    columns = [(*_found(line, mask), f"{line.place.path}:{line.place.line}") for line in trace]
+    width = max((len(how) for _, how, _ in columns if len(how) <= LONGEST_HOW), default=0)
+    return [f"  {what} <- {how:<{width}} {place}" for what, how, place in columns]
+
+
+def _found(line: TraceLine, mask: bool) -> tuple[str, str]:
     path, value = line.path, line.value
     for long, short in SHORT:
         path = path.replace(long, short)
+    path = path if len(path) <= PATH else f"{path[:15]}…{path[16 - PATH :]}"
     if value is None or value == "":
         shown = "(empty)"
     else:
@@ -72,9 +83,8 @@ def _line(line: TraceLine, mask: bool) -> str:
         if mask and shown != "(empty)" and "***" in shown
         else line.how
     )
-    where = f"{line.place.path}:{line.place.line}"
-    what = f"{line.vr} {shown if len(shown) <= WIDTHS[1] - 3 else shown[: WIDTHS[1] - 5] + '…' + shown[-1]}"
-    return f"  {path:<{WIDTHS[0]}} {what:<{WIDTHS[1]}} <- {how:<{WIDTHS[2]}} {where}".rstrip()
+    what = f"{line.vr} {shown if len(shown) <= VALUE - 3 else shown[: VALUE - 5] + '…' + shown[-1]}"
+    return f"{path:<{PATH}} {what:<{VALUE}}", how
 
 
 def _written(value: Any) -> str:
@@ -102,4 +112,4 @@ def masked(path: str, vr: str, text: str) -> str:
 
 
 def _words(text: str, mask: bool) -> str:
-    return re.sub(r"'[^']*'", "'***'", text) if mask else text
+    return without_values(text) if mask else text

@@ -10,7 +10,7 @@ from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
-from broker.errors import BrokerError
+from broker.errors import BrokerError, without_values
 
 TEXTS = frozenset({"announced", "error", "faults", "found", "hint", "reason", "text"})
 """Keys of free text: what stands in quotes, has a caret or looks like a number of a patient is masked."""
@@ -27,7 +27,7 @@ KEYS = frozenset(
 )
 """Keys whose values are logged as they are: technical, or identifiers without a person."""
 
-_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\S*\^\S*|\d{6,}")
+_VALUE = re.compile(r"\S*\^\S*|\d{6,}")
 _PASSWORD = re.compile(r"(?<=://)[^\s/@]*(?=@)")
 _LONGEST = 300
 _PACKAGE = Path(__file__).parents[1]
@@ -50,7 +50,7 @@ def redact(logger: object, method: str, entry: MutableMapping[str, Any]) -> Muta
 
 def mask(text: str) -> str:
     """Mask what may be a person's in free text, and cut it."""
-    return _VALUE.sub("***", _PASSWORD.sub("***", text[:_LONGEST]))
+    return _VALUE.sub("***", without_values(_PASSWORD.sub("***", text[:_LONGEST])))
 
 
 def _told(fault: Any) -> str:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
-_QUOTED = re.compile(r"""["'“‘].*["'”’]""", re.DOTALL)
-
 
 def initials(name: str) -> str:
     """Give the initials of a DICOM PN, given name first (``Ibáñez^Núria`` as ``N. I.``)."""
@@ -23,8 +19,3 @@ def ending(number: str) -> str:
 def person(name: str, number: str) -> str:
     """Give what a list may show of a patient: initials and the end of the number."""
     return " ".join(filter(None, (initials(name), ending(number))))
-
-
-def without_values(text: str) -> str:
-    """Take what a message quotes out of an error text: it may be a name."""
-    return _QUOTED.sub("'***'", text)

@@ -9,8 +9,9 @@ from datetime import datetime, time, timedelta, tzinfo
 from broker.domain.events import Event
 from broker.domain.facts import code, text
 from broker.domain.order import Order, Patient
+from broker.errors import without_values
 from broker.services.inspect import Inspection, Part
-from broker.web.mask import person, without_values
+from broker.web.mask import person
 from broker.web.moments import local_digits, read_local
 
 ORDERS_SHOWN = 300

@@ -13,8 +13,8 @@ from broker.domain.order import Order, Patient, Procedure, Step
 from broker.domain.performed import PerformedStep
 from broker.domain.records import Delivery, StoredMessage
 from broker.domain.study import Study
+from broker.errors import without_values
 from broker.services.inspect import OrderLife, Part
-from broker.web.mask import without_values
 from broker.web.moments import iso, iso_date, iso_local
 
 Json = dict[str, Any]

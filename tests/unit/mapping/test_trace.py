@@ -20,6 +20,13 @@ def test_each_attribute_says_where_its_value_comes_from(translate: Translate) ->
     assert lines[-1].startswith("not used: ")
 
 
+def test_long_paths_keep_the_columns(translate: Translate) -> None:
+    rules = "PatientName: PID-5\nOrderPlacerIdentifierSequence:\n  item: {LocalNamespaceEntityID: PID-3.1}"
+    lines = [line for line in render_trace(translate(rules, trace=True)) if "<-" in line]
+    assert "OrderPlacerIden…LocalNamespaceEntityID UT" in "\n".join(lines)
+    assert len({(line.index("<-"), line.index("test.yaml")) for line in lines}) == 1
+
+
 def test_masking_hides_the_patient_by_class(translate: Translate) -> None:
     text = "\n".join(render_trace(translate(RULES, "OBX|1", trace=True)))
     for hidden in ("DOE", "JANE", "19790312", "'F'", "map[F]"):

@@ -49,8 +49,9 @@ def test_a_key_that_is_not_on_the_list_says_nothing(lines: io.StringIO) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("PID-3 'DOE 7' is too long", "PID-3 *** is too long"),
-        ('no patient "Ibáñez" here', "no patient *** here"),
+        ("PID-3 'DOE 7' is too long", "PID-3 '***' is too long"),
+        ('no patient "Ibáñez" here', "no patient '***' here"),
+        ("the sender's name isn't 'DOE'", "the sender's name isn't '***'"),
         ("PID-5 DOE^JOHN refused", "PID-5 *** refused"),
         ("unknown patient 1234567", "unknown patient ***"),
         ("127.0.0.1:2576 refused", "127.0.0.1:2576 refused"),
@@ -93,7 +94,7 @@ def test_an_error_of_the_broker_is_told_with_its_text_and_cause(lines: io.String
 def test_what_libraries_log_is_masked_too(lines: io.StringIO) -> None:
     logging.getLogger("somelib").warning("bad value 'DOE^JOHN'")
     entry = read(lines)
-    assert (entry["event"], entry["library"], entry["text"]) == ("library.logged", "somelib", "bad value ***")
+    assert (entry["event"], entry["library"], entry["text"]) == ("library.logged", "somelib", "bad value '***'")
 
 
 def test_chatter_below_the_level_is_not_written(lines: io.StringIO) -> None:
