@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, tzinfo
 from typing import Any
@@ -78,6 +79,8 @@ def _read_value(parameter: Parameter, said: Any, zone: tzinfo) -> Any:
             shortest, longest = parameter.limits
             if not shortest <= len(said) <= longest:
                 raise Refusal(400, f"{parameter.name} has {len(said)} characters", f"allowed: {shortest} to {longest}")
+            if parameter.pattern and not re.fullmatch(parameter.pattern, said):
+                raise _wrong(parameter, said, parameter.hint)
             return said
 
 

@@ -23,6 +23,8 @@ JSON = "application/json"
 class Parameter:
     """Something that a call asks for. *choices* closes the set; *limits* are of an integer, or of a text's length.
 
+    *pattern* is a regular expression of the whole text, *hint* says what to do when it is another.
+
     A moment is a date, or an ISO 8601 time with or without offset (without one: the department's).
     """
 
@@ -32,6 +34,8 @@ class Parameter:
     kind: Kind = "text"
     choices: tuple[str, ...] = ()
     limits: tuple[int, int] = (1, 256)
+    pattern: str = ""
+    hint: str = ""
     default: int | None = None
     is_required: bool = False
 

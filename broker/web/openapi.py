@@ -100,6 +100,8 @@ def _schema(parameter: Parameter) -> Schema:
             schema = {"type": "string", "format": "password", "minLength": low, "maxLength": high}
         case "text":
             schema = {"type": "string", "maxLength": high}
+    if parameter.pattern:
+        schema["pattern"] = f"^{parameter.pattern}$"
     if parameter.choices:
         schema["enum"] = list(parameter.choices)
     if parameter.default is not None:

@@ -8,7 +8,12 @@ from broker.web.routes import accounts, deliveries, health, messages, orders, wo
 from broker.web.schemas import DELIVERY_STATES, MESSAGE_STATES, ORDER_STATES
 
 LIMIT = Parameter(name="limit", text="how many at most", kind="integer", limits=(1, 500), default=50)
-CURSOR = Parameter(name="cursor", text="where the page before ended: its next", limits=(1, 1024))
+CURSOR = Parameter(
+    name="cursor",
+    text="where the page before ended: its next",
+    pattern="[0-9A-HJKMNP-TV-Z]{26}",
+    hint="take it from next of the page before, or leave it out for the first page",
+)
 AE = Parameter(name="ae", text="AE title of the scanner", limits=(1, 16), is_required=True)
 ID = Parameter(name="id", text="our id", place="path", is_required=True)
 

@@ -87,14 +87,16 @@ async def test_a_message_in_an_unreadable_set_is_still_shown(
 
 async def test_filters_of_messages_reach_the_store(client: Any, hospital: Any) -> None:
     async with client() as http:
-        await http.get("/api/v1/messages?state=parked&listener=his&type=ORM%5EO01&order=01JD&limit=5&cursor=M9")
+        await http.get(
+            "/api/v1/messages?state=parked&listener=his&type=ORM%5EO01&order=01JD&limit=5&cursor=01JD0000000000000000000009"
+        )
     assert hospital.asked == {
         "state": "parked",
         "listener": "his",
         "type": "ORM^O01",
         "order_id": "01JD",
         "limit": 5,
-        "cursor": "M9",
+        "cursor": "01JD0000000000000000000009",
     }
 
 

@@ -164,7 +164,7 @@ async def test_an_accession_number_of_two_orders_is_409_with_the_candidates(clie
 async def test_filters_reach_the_store_in_the_departments_time(client: Any, hospital: Any) -> None:
     async with client() as http:
         await http.get(
-            "/api/v1/orders?accession=A1&patient_id=7&status=on_hold&modality=CT&from=2026-04-01T22:30:00Z&to=2026-04-03&limit=7&cursor=c"
+            "/api/v1/orders?accession=A1&patient_id=7&status=on_hold&modality=CT&from=2026-04-01T22:30:00Z&to=2026-04-03&limit=7&cursor=01JD0000000000000000000000"
         )
     assert hospital.asked == {
         "accession": "A1",
@@ -174,7 +174,7 @@ async def test_filters_reach_the_store_in_the_departments_time(client: Any, hosp
         "start_from": "20260402003000",
         "start_to": "20260403235959",
         "limit": 7,
-        "cursor": "c",
+        "cursor": "01JD0000000000000000000000",
     }
 
 
@@ -237,6 +237,11 @@ async def test_the_list_gives_orders_with_their_patients_and_steps(client: Any) 
             "to=0001-01-01T00:00:00%2B14:00",
             "to cannot be '0001-01-01T00:00:00+14:00'",
             "allowed: a date (2026-04-01) or a time (2026-04-01T10:15:00+02:00)",
+        ),
+        (
+            "cursor=nonsense",
+            "cursor cannot be 'nonsense'",
+            "take it from next of the page before, or leave it out for the first page",
         ),
         ("status=completed&status=scheduled", "status is given twice", "give it once"),
         ("accession=" + "A" * 257, "accession has 257 characters", "allowed: 1 to 256"),
