@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
+from broker.config.load import Unfit
 from broker.config.mapping_files import read_mapping_files
 from broker.config.model import Configuration, Dicom, HL7Destination, Listener, ListenerTLS, MqttDestination
+from broker.config.problems import did_you_mean
+from broker.config.source import Complaint
 from broker.dicom.archive import ArchiveSettings
 from broker.dicom.server import ServerSettings
 from broker.errors import ConfigurationError
@@ -40,7 +43,7 @@ def now() -> datetime:
 
 
 def load_catalogue(configuration: Configuration) -> Catalogue:
-    """Load the mappings; raise ConfigurationError when one has errors or a destination names one that is not there."""
+    """Load the mappings; raise ConfigurationError when one has errors, Unfit when a destination names none that fits."""
     catalogue, problems = Catalogue.load(read_mapping_files(configuration.mappings))
     errors = [problem for problem in problems if problem.is_error]
     if catalogue is None or errors:
@@ -49,23 +52,24 @@ def load_catalogue(configuration: Configuration) -> Catalogue:
             code="C020",
             hint="broker check shows each problem with its line",
         )
+    complaints = list(_unfit_mappings(configuration, catalogue))
+    if complaints:
+        raise Unfit(complaints)
+    return catalogue
+
+
+def _unfit_mappings(configuration: Configuration, catalogue: Catalogue) -> Iterator[Complaint]:
     for name, destination in configuration.destinations.items():
         if not isinstance(destination, HL7Destination):
             continue
+        location = ("destinations", name, "mapping")
         mapping = catalogue.get(destination.mapping)
-        if mapping is not None and not mapping.source.startswith("broker/"):
-            raise ConfigurationError(
-                f"destinations.{name}: the mapping {destination.mapping} reads {mapping.source}, not events",
-                code="C023",
-                hint="name one with `from: broker/...`, as ihe/study-to-oru",
-            )
         if mapping is None:
-            raise ConfigurationError(
-                f"destinations.{name}: there is no mapping {destination.mapping} in {configuration.mappings}",
-                code="C021",
-                hint="broker check lists what is there",
-            )
-    return catalogue
+            hint = did_you_mean(destination.mapping, catalogue.entries) or f"known: {', '.join(catalogue.entries)}"
+            yield location, f"there is no mapping {destination.mapping} in {configuration.mappings}", hint
+        elif not mapping.source.startswith("broker/"):
+            hint = "name one with `from: broker/...`, as ihe/study-to-oru"
+            yield location, f"the mapping {destination.mapping} reads {mapping.source}, not events", hint
 
 
 def server_context(tls: ListenerTLS | None) -> ssl.SSLContext | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from broker.app import WriterDied, run
-from broker.config.load import load
+from broker.config.load import Unfit, load
 from broker.config.resources import require_resources
 from broker.observe.logging import configure
 
@@ -37,6 +37,8 @@ def command(file: Path) -> None:
     configure()
     try:
         run(loaded.configuration)
+    except Unfit as unfit:
+        raise loaded.invalid(unfit.complaints) from None
     except WriterDied as death:
         click.echo(str(death), err=True)
         sys.exit(WRITER_DIED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from broker.config.environment import override
 from broker.config.explain import explain
 from broker.config.model import Configuration
 from broker.config.problems import InvalidConfiguration, Place, Problem
-from broker.config.source import Location, Node, Reader, problem_at
+from broker.config.source import Complaint, Location, Node, Reader, problem_at
+from broker.errors import ConfigurationError
 
 _PASSES = 4
 _LARGEST = 1024 * 1024
@@ -30,6 +31,20 @@ class Loaded:
     file: str
     text: str
     root: Node
+
+    def invalid(self, complaints: Sequence[Complaint]) -> InvalidConfiguration:
+        """Tell *complaints* about values by where they are written."""
+        problems = [problem_at(self.root, *complaint) for complaint in complaints]
+        return InvalidConfiguration(problems, file=self.file, text=self.text)
+
+
+class Unfit(ConfigurationError):
+    """Values that are well written, but what they name is not there or is not for them."""
+
+    def __init__(self, complaints: Sequence[Complaint]) -> None:
+        self.complaints = tuple(complaints)
+        told = [f"{'.'.join(map(str, location))}: {message}" for location, message, _ in complaints]
+        super().__init__("\n".join(told), code="C021", hint="; ".join(dict.fromkeys(hint for *_, hint in complaints)))
 
 
 def load(file: Path, environment: Mapping[str, str]) -> Loaded:

@@ -10,15 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from broker.config.checks import listening
 from broker.config.load import Loaded
 from broker.config.model import Configuration, ListenerTLS
-from broker.config.problems import InvalidConfiguration
-from broker.config.source import Location, problem_at
-
-Complaint = tuple[Location, str, str]
-"""The way to a value, what is wrong with it, and what to do."""
+from broker.config.source import Complaint, Location
 
 _WHY: Mapping[int, tuple[str, str]] = {
     errno.EADDRINUSE: ("is in use", "stop what listens there, or choose another"),
@@ -30,7 +27,7 @@ _WHY: Mapping[int, tuple[str, str]] = {
 def require_resources(loaded: Loaded) -> None:
     """Raise InvalidConfiguration naming every port, folder, certificate and driver that cannot be had.
 
-    Ports are bound for a moment to find out; nothing is written.
+    Ports are bound for a moment, and folders that are not there are made, to find out.
     """
     configuration = loaded.configuration
     complaints = [
@@ -40,8 +37,7 @@ def require_resources(loaded: Loaded) -> None:
         *_ports(configuration),
     ]
     if complaints:
-        problems = [problem_at(loaded.root, *complaint) for complaint in complaints]
-        raise InvalidConfiguration(problems, file=loaded.file, text=loaded.text)
+        raise loaded.invalid(complaints)
 
 
 def _folders(configuration: Configuration) -> Iterator[Complaint]:
@@ -58,6 +54,12 @@ def _unwritable(location: Location, folder: Path) -> Iterator[Complaint]:
         yield location, f"{there} is not a folder", "choose another"
     elif not os.access(there, os.W_OK | os.X_OK):
         yield location, f"this user cannot write in {there}", "give the right to, or choose another folder"
+    else:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()
+        except OSError as fault:
+            yield location, f"nothing can be written in {folder}: {fault.strerror}", "choose another folder"
 
 
 def _driver(configuration: Configuration) -> Iterator[Complaint]:

@@ -14,6 +14,8 @@ from broker.config.problems import Place, Problem
 
 Location = tuple[str | int, ...]
 """The way to a value from the top: keys and list indices."""
+Complaint = tuple[Location, str, str]
+"""The way to a value, what is wrong with it, and what to do."""
 
 _VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}?")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)

@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from broker.dicom.acceptor import Acceptor
 from broker.dicom.exchange import Exchange, Line, MessageExchange, StoreExchange
 from broker.dicom.service import Handler, Request, Response, StoreHandler
@@ -17,6 +19,8 @@ from broker.ul.association import DEFAULT_MAX_PDU
 from broker.ul.dimse import VERIFICATION, Status
 from broker.ul.negotiation import Choice
 from broker.ul.pdu import ContextResult, ProposedContext, RejectReason
+
+log = structlog.get_logger()
 
 Service = Handler | StoreHandler
 Accepts = Callable[[str, tuple[str, ...], str], Choice]
@@ -102,6 +106,7 @@ class DicomServer:
                 code="D011",
                 hint="another program may use the port; choose another, or stop it",
             ) from fault
+        log.info("dicom.listening", ae=",".join(settings.ae_titles), host=settings.host, port=self.port)
 
     async def stop(self, grace_seconds: float = 10) -> None:
         """Stop accepting, let requests in hand end within *grace_seconds*, then abort what is left."""

@@ -53,6 +53,7 @@ class MllpServer:
     def __init__(self, settings: MllpListener) -> None:
         self.settings = settings
         self.is_stopping = False
+        self._is_stopped = False
         self._server: asyncio.Server | None = None
         self._open: set[Connection] = set()
         self._working: dict[Connection, asyncio.Task[None]] = {}
@@ -88,6 +89,8 @@ class MllpServer:
 
     async def stop(self, grace: float) -> None:
         """Stop accepting and reading, finish what has arrived within *grace* seconds, close every connection."""
+        if self._is_stopped:
+            return
         self.is_stopping = True
         if self._server:
             self._server.close()
@@ -102,6 +105,7 @@ class MllpServer:
         for connection in list(self._open):
             connection.close()
         await asyncio.sleep(0)  # the loop takes leave of closed connections
+        self._is_stopped = True
         log.info("mllp.stopped", listener=self.settings.name, unfinished=len(unfinished))
 
     def admit(self, connection: Connection, peer: Peer) -> bool:

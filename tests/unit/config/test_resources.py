@@ -50,6 +50,14 @@ def test_a_folder_that_cannot_be_written_is_told(loaded: Load, tmp_path: Path, m
     assert f"this user cannot write in {tmp_path}" in told(loaded(f"spool: {tmp_path}/a/b\n{NO_PORTS}"))
 
 
+def test_a_folder_that_the_system_does_not_make_is_told(loaded: Load) -> None:
+    text = f"database: sqlite:////proc/radbroker/var/broker.db\nspool: /proc/radbroker\n{NO_PORTS}"
+    message = told(loaded(text))
+    assert "broker.yaml:1:11: error: " in message
+    assert "broker.yaml:2:8: error: " in message
+    assert "/proc" in message
+
+
 def test_a_certificate_that_is_none_is_told(loaded: Load, tmp_path: Path) -> None:
     (tmp_path / "a.pem").write_text("no certificate")
     pem = f"{tmp_path}/a.pem"
