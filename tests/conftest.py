@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-Peer = Callable[[str], str]
+from peers.programs import find_program
 
-SAYS = {
-    "Orthanc": ("--version", "Orthanc "),
-    "mosquitto": ("-h", "mosquitto version "),
-    "chromium": ("--version", "Chromium "),
-}
-DCMTK = ("--version", "$dcmtk")
+Peer = Callable[[str], str]
 
 
 @pytest.fixture(scope="session")
 def peer() -> Peer:
-    """Find a peer's program by name: ``peer("findscu")`` is its path.
-
-    Names not in the table are DCMTK's; pynetdicom installs programs of the same names, so each is asked who it is.
-    A missing peer skips the test, but fails it under ``.ci/run``, which installs them all.
-    """
-    return _find
-
-
-def _find(name: str) -> str:
-    found = _search(name)
-    if found is None:
-        (pytest.fail if os.environ.get("RADBROKER_CI") else pytest.skip)(f"{name} is not on PATH")
-    return found
-
-
-@cache
-def _search(name: str) -> str | None:
-    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"]
-    programs = [shutil.which(name, path=folder) for folder in folders]
-    return next((program for program in programs if program and _is_genuine(name, program)), None)
-
-
-def _is_genuine(name: str, program: str) -> bool:
-    argument, beginning = SAYS.get(name, DCMTK)
-    answer = subprocess.run([program, argument], capture_output=True, text=True, timeout=30, check=False, cwd=Path("/"))
-    return answer.stdout.startswith(beginning)
+    """Find a peer's program by name: ``peer("findscu")`` is its path (see peers.programs)."""
+    return find_program

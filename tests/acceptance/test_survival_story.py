@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ def test_a_second_broker_on_the_same_file_is_refused(hospital: Any, story: Any) 
     second["dicom"] = {"port": story.free_port()}
     second["web"] = {"port": story.free_port(), "auth": "none"}
     path = hospital.folder / "second.yaml"
-    path.write_text(story.yaml.safe_dump(second))
+    path.write_text(yaml.safe_dump(second))
 
     done = subprocess.run(
         [sys.executable, "-m", "broker", "run", "--config", str(path)], capture_output=True, text=True, timeout=30

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 
-def test_the_broker_answers_an_echo(hospital: Any, story: Any) -> None:
+def test_the_broker_answers_an_echo(hospital: Any, peer: Any) -> None:
     hospital.start()
 
-    command = [story.dcmtk("echoscu"), "-v", "-aet", "CT1", "-aec", "BROKER", "127.0.0.1", str(hospital.dicom_port)]
-    done = story.subprocess.run(command, capture_output=True, text=True, timeout=30)
+    command = [peer("echoscu"), "-v", "-aet", "CT1", "-aec", "BROKER", "127.0.0.1", str(hospital.dicom_port)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
 
     assert done.returncode == 0, done.stderr
     assert "Received Echo Response (Success)" in done.stdout + done.stderr
