@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from broker.domain.events import Event
 from broker.domain.order import Order, Patient
 from broker.domain.records import MessageState, StoredMessage, Tombstone
 from broker.errors import BrokerError
@@ -33,6 +32,7 @@ from broker.services.refusals import (
     unknown_control,
 )
 from broker.services.requests import order_requests
+from broker.services.unreadable import rejected_event, unreadable_job
 
 log = structlog.get_logger()
 
@@ -75,10 +75,7 @@ class Intake:
         try:
             received = self._read(raw, rules)
         except BrokerError as error:
-            self._counters.message(rules.name, "refused")
-            log.warning("message.unreadable", listener=rules.name, code=error.code, error=error.message)
-            at = self._clock().astimezone(self._zone)
-            return encode(refuse_unreadable(raw, AckError.of(error), control_id=self._ids()[-20:], at=at), SALVAGED).raw
+            return await self._refuse(raw, rules, error)
         wanted = await asyncio.to_thread(self._want, received) if len(raw) > LARGE else self._want(received)
         try:
             outcome, answer = await self._writer.run(self._job(received, wanted))
@@ -91,6 +88,19 @@ class Intake:
         self._counters.message(rules.name, outcome)
         self._counters.warnings(wanted.mapping, len(wanted.warnings))
         return answer
+
+    async def _refuse(self, raw: bytes, rules: ListenerRules, error: BrokerError) -> bytes:
+        """Refuse what is no message; the sender hears it also when the store cannot write."""
+        self._counters.message(rules.name, "refused")
+        log.warning("message.unreadable", listener=rules.name, code=error.code, error=error.message)
+        now = self._clock()
+        answer = refuse_unreadable(raw, AckError.of(error), control_id=self._ids()[-20:], at=now.astimezone(self._zone))
+        written = encode(answer, SALVAGED).raw
+        try:
+            await self._writer.run(unreadable_job(raw, rules.name, error, written, self._ids, now))
+        except BrokerError as fault:
+            log.error("message.failed", listener=rules.name, code=fault.code, error=fault.message)
+        return written
 
     def _read(self, raw: bytes, rules: ListenerRules) -> Received:
         decoded = decode(raw, rules.charset)
@@ -188,7 +198,7 @@ class Intake:
         if before is not None and before.error == stored.error:
             events = [event for event in events if event.type != "order.noted"]
         elif effects.faults:
-            events.append(self._rejected_event(stored))
+            events.append(rejected_event(stored, self._ids()))
         forgotten = tuple(replace(one, key="") for one in known if one.id != stored.id)
         return Changes(
             save=(*forgotten, *draft.patients.values(), *draft.orders.values(), *draft.tombstones, stored),
@@ -237,23 +247,3 @@ class Intake:
             errors=[AckError(location=f.location, code=f.code, text=f.text, hint=f.hint) for f in faults],
         )
         return encode(text, received.message.codec).raw
-
-    def _rejected_event(self, stored: StoredMessage) -> Event:
-        return Event(
-            id=self._ids(),
-            type="message.rejected",
-            at=stored.received_at,
-            text=f"{stored.type} from {stored.sender} {stored.state}: {stored.error}",
-            order_id=stored.order_ids[0] if stored.order_ids else "",
-            is_alarm=stored.state == "parked",
-            facts={
-                "message": {
-                    "id": stored.id,
-                    "type": stored.type,
-                    "control_id": stored.control_id,
-                    "state": stored.state,
-                    "code": stored.code,
-                }
-            },
-            ref={"message": stored.id},
-        )

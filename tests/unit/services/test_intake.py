@@ -197,3 +197,20 @@ def test_a_mapping_may_say_which_character_set_its_sender_uses(desk: Any, hl7: A
     assert desk.code(desk.send_raw("\r".join(lines).encode("iso8859-2"))) == "AA"
 
     assert desk.run(desk.store.orders.life(desk.order("A1").id)).patient.name == "Dvořák^Jiří"
+
+
+@pytest.mark.parametrize("raw", [b"hello", b"", b"MSH", b"\xff\xfeM\x00S\x00H\x00|\x00", b"\x00" * 9_000])
+def test_what_is_no_message_is_refused_and_kept_once_with_a_count(desk: Any, raw: bytes) -> None:
+    for _ in range(3):
+        assert desk.code(desk.send_raw(raw)) == "AR"
+
+    (kept,) = desk.messages(state="refused")
+    assert (kept.count, kept.raw, kept.sender, bool(kept.error)) == (3, raw[:4096], "|", True)
+    assert desk.types() == ["message.rejected"]
+
+
+def test_what_is_no_message_is_a_problem_of_each_sender(desk: Any) -> None:
+    for n, sender in enumerate(("HIS", "RIS", "HIS")):
+        desk.send_raw(f"MSH|^~\\&|{sender}|H|B|R|1||ORM^O01|{n}|P|2.3".encode("utf-16"))
+
+    assert sorted((message.sender, message.count) for message in desk.messages()) == [("HIS|H", 2), ("RIS|H", 1)]
