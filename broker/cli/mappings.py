@@ -12,8 +12,10 @@ import click
 from broker.cli.options import DEFAULT_CONFIGURATION
 from broker.config.load import load
 from broker.config.mapping_files import read_mapping_files
-from broker.mapping.catalogue import Catalogue
-from broker.mapping.problems import Place, Problem
+from broker.config.problems import did_you_mean
+from broker.mapping.catalogue import Catalogue, Entry
+from broker.mapping.link import Files
+from broker.mapping.problems import Place, Problem, render
 from broker.mapping.suite import TestResult, run_tests
 
 
@@ -85,6 +87,26 @@ def open_folders(paths: Sequence[Path], config: Path) -> list[Folder]:
         if full != root:
             chosen[root].append(full.relative_to(root).as_posix())
     return [_load(root, tuple(names)) for root, names in chosen.items()]
+
+
+def find_entry(folder: Path | None, config: Path, name: str) -> tuple[Entry, Files]:
+    """Find the mapping called *name* in *folder*, else in that of the configuration, with all files.
+
+    Raise click.UsageError when there is none; exit with 78 after telling the problems that keep it from being used.
+    """
+    root = folder or load(config, os.environ).configuration.mappings
+    files = read_mapping_files(root)
+    catalogue, problems = Catalogue.load(files)
+    entry = catalogue.entries.get(name) if catalogue else None
+    if entry is not None:
+        return entry, files
+    errors = [problem for problem in problems if problem.is_error]
+    if errors:
+        click.echo(render(errors), err=True)
+        raise SystemExit(78)
+    known = catalogue.entries if catalogue else ()
+    hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
+    raise click.UsageError(f"no mapping '{name}' in {root}; {hint}")
 
 
 def _configured(config: Path) -> Path | None:

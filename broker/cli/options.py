@@ -32,3 +32,13 @@ def with_json(verb: F) -> F:
 def with_phi(verb: F) -> F:
     """Add ``--show-phi``, given as *show_phi*."""
     return click.option("--show-phi", is_flag=True, help="Show patients' names and numbers, not masked.")(verb)
+
+
+def with_mappings(verb: F) -> F:
+    """Add ``--mappings FOLDER``, given as *folder*."""
+    return click.option(
+        "--mappings",
+        "folder",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="The folder of mappings, when not that of the configuration.",
+    )(verb)

@@ -10,30 +10,21 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from broker.cli.options import with_config, with_json, with_phi
+from broker.cli.mappings import find_entry
+from broker.cli.options import with_config, with_json, with_mappings, with_phi
 from broker.cli.output import clean, show_json
 from broker.cli.send import split
 from broker.config.load import load
-from broker.config.mapping_files import read_mapping_files
-from broker.config.problems import did_you_mean
 from broker.hl7.charset import decode
 from broker.hl7.message import Message
-from broker.mapping.build import Mapping
-from broker.mapping.catalogue import Catalogue
 from broker.mapping.engine import Translation
-from broker.mapping.problems import render
 from broker.mapping.trace import render_trace
 
 
 @click.command(name="try")
 @click.argument("mapping")
 @click.argument("message", type=click.File("rb"))
-@click.option(
-    "--mappings",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder of mappings, when not that of the configuration.",
-)
+@with_mappings
 @with_phi
 @with_json
 @with_config
@@ -52,7 +43,7 @@ def command(
     Nothing is stored or sent. Values are masked without --show-phi. Exit code 1 when an order is refused.
     """
     configuration = load(config, os.environ).configuration
-    compiled = _find(folder or configuration.mappings, mapping)
+    compiled = find_entry(folder, config, mapping)[0].mapping
     payload = next(split(message.read()), None)
     if payload is None:
         raise click.UsageError("no message found: a message begins with MSH")
@@ -67,20 +58,6 @@ def command(
             click.echo(_coloured(clean(line)))
     if translation.rejections:
         context.exit(1)
-
-
-def _find(folder: Path, name: str) -> Mapping:
-    catalogue, problems = Catalogue.load(read_mapping_files(folder))
-    compiled = catalogue.get(name) if catalogue else None
-    if compiled is not None:
-        return compiled
-    errors = [problem for problem in problems if problem.is_error]
-    if errors:
-        click.echo(render(errors), err=True)
-        raise SystemExit(78)
-    known = catalogue.entries if catalogue else ()
-    hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
-    raise click.UsageError(f"no mapping '{name}' in {folder}; {hint}")
 
 
 def _coloured(line: str) -> str:
