@@ -35,12 +35,17 @@ _LINE_MARKS = {ord("\\"): "/", ord("\r"): " ", ord("\n"): " ", ord("\t"): " "}
 
 
 class Unfit(Exception):
-    """A value that its attribute cannot hold; *mended* is what could be sent instead, empty when nothing could."""
+    """A value that its attribute cannot hold; *mended* is what could be sent instead, empty when nothing could.
 
-    def __init__(self, message: str, mended: str = "") -> None:
+    *hint* says what to do where that is not to send a value that fits; *hl7_code* is of HL7 table 0357.
+    """
+
+    def __init__(self, message: str, mended: str = "", *, hint: str = "", hl7_code: str = "102") -> None:
         super().__init__(message)
         self.message = message
         self.mended = mended
+        self.hint = hint
+        self.hl7_code = hl7_code
 
 
 def shown(text: str) -> str:
@@ -101,7 +106,7 @@ def _long_text(vr: str) -> Check:
 
 def _limited(text: str, vr: str, limit: int) -> str:
     if len(text) > limit:
-        raise Unfit(f"{shown(text)} has {len(text)} characters, {vr} allows {limit}", cut(text, limit))
+        raise Unfit(f"{shown(text)} has {len(text)} characters, {vr} allows {limit}", cut(text, limit), hl7_code="104")
     return text
 
 
@@ -132,7 +137,7 @@ def cut_name(name: str) -> str:
 def _uid(text: str) -> str:
     uid = text.strip(" \0")
     if len(uid) > LIMITS["UI"]:
-        raise Unfit(f"{shown(uid)} has {len(uid)} characters, UI allows 64")
+        raise Unfit(f"{shown(uid)} has {len(uid)} characters, UI allows 64", hl7_code="104")
     if not _UID.fullmatch(uid):
         raise Unfit(f"{shown(uid)} is not a UID")
     return uid
@@ -162,7 +167,7 @@ def _code_string(text: str) -> str:
     if not _CODE_STRING.fullmatch(code):
         raise Unfit(f"{shown(text)} has characters that CS forbids")
     if len(code) > LIMITS["CS"]:
-        raise Unfit(f"{shown(text)} has {len(code)} characters, CS allows 16")
+        raise Unfit(f"{shown(text)} has {len(code)} characters, CS allows 16", hl7_code="104")
     return code
 
 
@@ -178,7 +183,7 @@ def _ae_title(text: str) -> str:
     if not title.isascii() or not title.isprintable() or "\\" in title:
         raise Unfit(f"{shown(text)} has characters that AE forbids")
     if len(title) > LIMITS["AE"]:
-        raise Unfit(f"{shown(title)} has {len(title)} characters, AE allows 16")
+        raise Unfit(f"{shown(title)} has {len(title)} characters, AE allows 16", hl7_code="104")
     return title
 
 

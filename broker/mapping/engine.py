@@ -56,7 +56,7 @@ class Output:
 class Rejection:
     """Why an order is refused: by which *rule* (file:line:column), for what at *location* (``OBR^1^18^1``).
 
-    *hl7_code* is of HL7 table 0357: 100 sequence, 101 missing, 102 bad value, 103 not in the table.
+    *hl7_code* is of HL7 table 0357: 100 sequence, 101 missing, 102 bad value, 103 not in the table, 104 too long.
     """
 
     group: int

@@ -77,8 +77,8 @@ def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inn
     def misfit(unfit: Unfit, context: Context) -> Any:
         origin = context.origin
         if policy == "reject":
-            hint = f"send a value that fits {target.name}"
-            raise Refusal(f"{unfit.message} (from {origin.text})", hint=hint, hl7_code="102", origin=origin)
+            hint = unfit.hint or f"send a value that fits {target.name}"
+            raise Refusal(f"{unfit.message} (from {origin.text})", hint=hint, hl7_code=unfit.hl7_code, origin=origin)
         mended = unfit.mended if policy == "cut" or (policy == "skip" and target.vr == "TM") else ""
         what = f"sent as '{mended}'" if mended else "passed over" if policy == "skip" else "sent empty"
         context.remark(target.name, "invalid", f"{unfit.message} (from {origin.text}), {what}", rule.key)
@@ -158,7 +158,8 @@ def _check(conversion: Conversion | None, target: Target, report: Report) -> Che
 
     def checked(text: str) -> str:
         if not text.isascii() and target.is_identifier and UNDECODABLE in text:
-            raise Unfit(f"{shown(text)} holds characters that could not be read")
+            hint = "send the message in the character set that its MSH-18 names"
+            raise Unfit(f"{shown(text)} holds characters that could not be read", hint=hint)
         return check(before(text) if before is not None else text)
 
     return checked

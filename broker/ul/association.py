@@ -41,6 +41,7 @@ from broker.ul.states import AFTER, TABLE, Action, Happening, State
 DEFAULT_MAX_PDU: Final = 131_072
 MAX_ASSOCIATE_PDU: Final = 1_048_576
 SMALLEST_PEER_PDU: Final = 128
+_TLS_HANDSHAKE: Final = 0x16
 
 
 class Association:
@@ -219,12 +220,15 @@ class Association:
             return None
         pdu_type = incoming[0]
         if not PduType.ASSOCIATE_RQ <= pdu_type <= PduType.ABORT:
-            raise ProtocolError(f"there is no PDU of type {pdu_type:02X}H", AbortReason.UNRECOGNIZED_PDU)
+            is_tls = pdu_type == _TLS_HANDSHAKE
+            what = "the peer speaks TLS, this port does not" if is_tls else f"there is no PDU of type {pdu_type:02X}H"
+            raise ProtocolError(what, AbortReason.UNRECOGNIZED_PDU)
         if len(incoming) < HEADER.size:
             return None
         length = HEADER.unpack_from(incoming)[1]
         if length > self._limit(pdu_type):
-            raise ProtocolError(f"a PDU of type {pdu_type:02X}H has {length} bytes, more than {self._limit(pdu_type)}")
+            limit = self._limit(pdu_type)
+            raise ProtocolError(f"a PDU of type {pdu_type:02X}H has {length:,} bytes, more than {limit:,}")
         end = HEADER.size + length
         if len(incoming) < end:
             return None

@@ -75,11 +75,13 @@ def test_text_that_is_too_long_is_cut_with_a_warning(translate: Translate) -> No
 def test_a_bad_identifier_refuses_with_rule_and_source(translate: Translate) -> None:
     rejection = translate("AccessionNumber: OBX-5", "OBX|1|ST|||2026040277TOOLONG").rejections[0]
     assert str(rejection) == "AccessionNumber: '2026040277TOOLONG' has 17 characters, SH allows 16 (from OBX-5)"
-    assert rejection.hl7_code == "102"
+    assert rejection.hl7_code == "104"
 
 
 def test_an_identifier_with_lost_characters_is_refused(translate: Translate) -> None:
-    assert "could not be read" in translate("AccessionNumber: OBX-5", "OBX|1|ST|||A\ufffd1").rejections[0].text
+    rejection = translate("AccessionNumber: OBX-5", "OBX|1|ST|||A\ufffd1").rejections[0]
+    assert (rejection.hl7_code, "could not be read" in rejection.text) == ("102", True)
+    assert rejection.hint == "send the message in the character set that its MSH-18 names"
 
 
 def test_a_bad_alternative_may_be_passed_over(translate: Translate) -> None:

@@ -160,9 +160,10 @@ def test_an_empty_data_set_is_sent_as_one_empty_value() -> None:
         (encode_fragment(1, True, False, bytes(MAX_COMMAND + 1)), 6, "more than 65536 bytes"),
         (encode_pdu(request()), 2, "A-ASSOCIATE-RQ in the state ESTABLISHED"),
         (encode_pdu(ReleaseReply()), 2, "A-RELEASE-RP in the state ESTABLISHED"),
-        (b"\x04\0\0\x02\0\1", 6, "131073 bytes, more than 131072"),
+        (b"\x04\0\0\x02\0\1", 6, "131,073 bytes, more than 131,072"),
         (b"\x05\0\0\0\0\5", 6, "more than 4"),
         (b"\x09", 1, "no PDU of type 09H"),
+        (b"\x16\x03\x01", 1, "the peer speaks TLS, this port does not"),
     ],
 )
 def test_a_fault_of_the_peer_is_an_abort_with_its_reason(pdu: bytes, reason: int, words: str) -> None:
