@@ -37,8 +37,8 @@ from broker.services.inspect import Inspection, Part
 from broker.services.intake import Intake
 from broker.services.notices import Courier, Health, Outbox
 from broker.services.performed import PerformedSteps
-from broker.services.progress import Rules
 from broker.services.received import ListenerRules
+from broker.services.reconcile import Reconciliation
 from broker.services.retention import AgedReader, Retention
 from broker.services.studies import Studies
 from broker.services.worklist import Worklist
@@ -106,11 +106,7 @@ class App:
         """Open everything in the order in which it is needed; what fails undoes what was opened."""
         configuration = self.configuration
         self._catalogue = wiring.load_catalogue(configuration)
-        self._rules = Rules(
-            quiet=configuration.studies.quiet_period,
-            forward_to=configuration.studies.forward_to,
-            zone=ZoneInfo(configuration.timezone),
-        )
+        self._rules = wiring.rules(configuration)
         self._outbox = Outbox(wiring.subscriptions(configuration), self.ids, self.metrics)
         if configuration.database_file is not None:
             configuration.database_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,6 +118,7 @@ class App:
         self._spool = Spool(configuration.spool, self.ids)
         stack.callback(self._spool.close)
         self._build_services()
+        await self._reconciliation.set_aside_rejected()
         adopted = await self._storage.adopt(await self.store.instances.paths())
         log.info("spool.reconciled", count=adopted)
         self._build_couriers()
@@ -181,7 +178,13 @@ class App:
         )
         strict = frozenset(ae for ae, node in dicom.nodes.items() if node.strict)
         self._performed = PerformedSteps(self._outbox, self._rules, strict, now, self.ids, self.metrics)
-        self._studies = Studies(self._outbox, self.store.studies, self._rules, now, self.ids, self.metrics)
+        self._reconciliation = Reconciliation(
+            self._outbox, self.store.studies, self._rules, self._spool.put_aside, now, self.ids, self.metrics
+        )
+        self._workers["held studies"] = self._reconciliation.watch
+        self._studies = Studies(
+            self._outbox, self.store.studies, self._rules, now, self.ids, self.metrics, self._reconciliation.wake
+        )
         self._storage = Storage(self._spool, self._studies, now, IMPLEMENTATION_UID, IMPLEMENTATION_VERSION)
         self._workers["quiet time"] = self._studies.watch_quiet_time
         retention = self.configuration.retention
@@ -251,6 +254,8 @@ class App:
             alarms=self.store.events,
             worklist=self._worklist,
             health=self,
+            studies=self.store.studies,
+            reconciliation=self._reconciliation,
             writer=self._outbox,
             clock=now,
             ids=self.ids,

@@ -30,6 +30,7 @@ from broker.mqtt.carrier import MqttCarrier, MqttSettings
 from broker.ports import Ids
 from broker.services.cloudevents import cloud_event, topic
 from broker.services.notices import Carrier, Subscription
+from broker.services.progress import Rules
 from broker.services.received import ListenerRules
 from broker.services.render import Receiver, Renderer
 from broker.services.worklist import ScannerRules
@@ -167,6 +168,19 @@ def scanner_rules(dicom: Dicom) -> dict[str, ScannerRules]:
         ae: ScannerRules(hide_started=node.hide_started, completed_visible=node.completed_visible)
         for ae, node in dicom.nodes.items()
     }
+
+
+def rules(configuration: Configuration) -> Rules:
+    """Give what the site says of studies."""
+    studies, nodes = configuration.studies, configuration.dicom.nodes.items()
+    return Rules(
+        quiet=studies.quiet_period,
+        forward_to=studies.forward_to,
+        zone=ZoneInfo(configuration.timezone),
+        is_holding=studies.on_mismatch == "hold",
+        holding_of={ae: node.on_mismatch == "hold" for ae, node in nodes if node.on_mismatch},
+        hold_max=studies.hold_max,
+    )
 
 
 def private_classes(dicom: Dicom) -> dict[str, frozenset[str]]:

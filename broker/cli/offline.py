@@ -15,6 +15,7 @@ from broker.services.accounts import Accounts
 from broker.services.identifiers import Ulids
 from broker.services.inspect import Inspection, Part
 from broker.services.notices import Outbox
+from broker.services.reconcile import Reconciliation
 from broker.services.worklist import Worklist
 from broker.store.store import Store
 from broker.web.app import create
@@ -50,6 +51,10 @@ async def ask(configuration: Configuration, method: str, path: str, **more: Any)
                 store.worklist, wiring.modalities(dicom), wiring.scanner_rules(dicom), wiring.now, metrics
             ),
             health=_Nothing(),
+            studies=store.studies,
+            reconciliation=Reconciliation(
+                outbox, store.studies, wiring.rules(configuration), _left_for_the_start, wiring.now, ids, metrics
+            ),
             writer=outbox,
             clock=wiring.now,
             ids=ids,
@@ -63,6 +68,10 @@ async def ask(configuration: Configuration, method: str, path: str, **more: Any)
             return await client.request(method, path, **more)
     finally:
         await store.close()
+
+
+async def _left_for_the_start(study_uid: str) -> None:
+    """Leave the files of a rejected study where they are: the broker sets them aside when it starts."""
 
 
 def _unheard(_: BaseException) -> None:

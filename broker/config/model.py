@@ -92,6 +92,7 @@ class Node(Settings):
     completed_visible: Duration = timedelta()
     strict: bool = False
     sop_classes: Listed[Uid] = ()
+    on_mismatch: Literal["forward", "hold"] | None = None
 
 
 class Dicom(Settings):
@@ -109,10 +110,11 @@ class Dicom(Settings):
 
 
 class Studies(Settings):
-    """What becomes of images. Without *quiet_period* the time goes by modality."""
+    """What becomes of images. Without *quiet_period* the time goes by modality; a node's *on_mismatch* goes first."""
 
     quiet_period: Duration | None = None
-    on_mismatch: Literal["forward"] = "forward"
+    on_mismatch: Literal["forward", "hold"] = "forward"
+    hold_max: Duration = Field(default=timedelta(minutes=30), gt=timedelta())
     on_unscheduled: Literal["forward"] = "forward"
     forward_to: Listed[AETitle] = ()
 

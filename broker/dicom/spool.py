@@ -1,6 +1,7 @@
 """The spool: objects on their way to the archives, one synced file each, under names that the broker makes.
 
-``incoming/<id>.part`` while an object arrives, ``<study>/<id>.dcm`` when it is whole and on disk.
+``incoming/<id>.part`` while an object arrives, ``<study>/<id>.dcm`` when it is whole and on disk,
+``rejected/<study>/<id>.dcm`` once a person has rejected its study: that stays until a person removes it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _INCOMING: Final = "incoming"
+REJECTED: Final = "rejected"
 _CHUNK: Final = 1024 * 1024
 _UID: Final = re.compile(r"[0-9][0-9.]{0,63}")
 WORKERS: Final = 8
@@ -124,6 +126,10 @@ class Spool:
     async def forget(self, path: str) -> None:
         """Remove a stored object without blocking the loop."""
         await self._in_thread(lambda: self.remove(path))
+
+    async def put_aside(self, study_uid: str) -> None:
+        """Set the files of a rejected study aside without blocking the loop."""
+        await self._in_thread(lambda: set_aside(self.root, study_uid))
 
     def remove(self, path: str) -> None:
         """Remove a stored object, and its folder when it was the last; one that is gone already is no error."""
@@ -219,6 +225,21 @@ def digest_of(pieces: Iterable[bytes]) -> str:
     for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
+
+
+def set_aside(root: Path, study_uid: str) -> None:
+    """Move the files of a study in the spool *root* under ``rejected``; what cannot be moved is, at the next start."""
+    folder = root / folder_of(study_uid)
+    aside = root / REJECTED / folder.name
+    try:
+        for file in sorted(folder.glob("*.dcm")):
+            aside.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(file, aside / file.name)
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+    except OSError as fault:
+        log.error("spool.not_set_aside", study_uid=study_uid, reason=str(fault))
 
 
 def instance_of(facts: ObjectFacts, kept: Kept, meta: FileMeta, arrived: datetime) -> Instance:

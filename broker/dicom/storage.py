@@ -26,10 +26,15 @@ HELD_LIMIT_OF_ALL: Final = 64 * 1024 * 1024
 
 
 class Arrival(Protocol):
-    """What became of an object: *is_new* is False for one that was here already, byte for byte."""
+    """What became of an object: *is_new* is False for one that was here already, byte for byte.
+
+    *is_rejected*: a person has rejected its study.
+    """
 
     @property
     def is_new(self) -> bool: ...
+    @property
+    def is_rejected(self) -> bool: ...
 
 
 class Arrivals(Protocol):
@@ -64,6 +69,8 @@ class Storage:
         arrival = await self._arrivals.received(facts, instance)
         if not arrival.is_new:
             await self.spool.forget(instance.path)
+        elif arrival.is_rejected:
+            await self.spool.put_aside(instance.study_uid)
 
     async def adopt(self, known: Collection[str]) -> int:
         """Commit the rows of whole files that a dead process left without; *known* are the paths that have one.

@@ -28,6 +28,7 @@ EventType = Literal[
     "study.unscheduled",
     "study.mismatched",
     "study.released",
+    "study.rejected",
     "study.noted",
     "message.rejected",
     "delivery.dead",
@@ -49,6 +50,7 @@ PUBLIC: frozenset[str] = frozenset(
         "study.unscheduled",
         "study.mismatched",
         "study.released",
+        "study.rejected",
         "message.rejected",
         "delivery.dead",
     }

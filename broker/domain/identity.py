@@ -41,6 +41,11 @@ class Likeness:
             return self.name is False or self.birth_date is False
         return not self.patient_id
 
+    @property
+    def is_other_person(self) -> bool:
+        """Say whether number and (name or birth date) contradict: nobody's typing error (policies 6.1)."""
+        return self.patient_id is False and False in (self.name, self.birth_date)
+
 
 def compare(found: Identity, patient: Patient) -> Likeness:
     """Compare *found* with *patient*: any identity, former or elsewhere, may confirm; only today's contradicts."""

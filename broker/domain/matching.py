@@ -20,12 +20,14 @@ class Match:
     """The orders that an object belongs to, each once, and how it differs from them.
 
     *scores* has every candidate that some key named, by order id. Findings with a weight made it mismatched.
+    *may_be_held*: it is somebody else's by all that is known, and no order is urgent (policies 6.1).
     """
 
     order_ids: tuple[str, ...] = ()
     verdict: Verdict = "unscheduled"
     findings: tuple[Finding, ...] = ()
     scores: Mapping[str, int] = field(default_factory=dict)
+    may_be_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,18 @@ def match(facts: ObjectFacts, candidates: Sequence[Candidate]) -> Match:
         verdict="mismatched" if any(finding.weight for finding in findings) else "matched",
         findings=findings,
         scores=scores,
+        may_be_held=chosen[0].likeness.is_other_person and not any(is_urgent(one.candidate.order) for one in chosen),
     )
+
+
+def differences(facts: ObjectFacts, candidate: Candidate) -> tuple[Finding, ...]:
+    """List how an object differs from one order and its patient."""
+    return _findings(facts, [_rank(facts, candidate)])
+
+
+def is_urgent(order: Order) -> bool:
+    """Say whether nothing of *order* may wait for a person's decision."""
+    return order.priority.strip().upper() == "STAT"
 
 
 def _rank(facts: ObjectFacts, candidate: Candidate) -> _Ranked:

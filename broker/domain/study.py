@@ -41,7 +41,7 @@ class ObjectFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One object in the spool, or gone to the archive: *path* is relative to the spool, *digest* of its data set.
+    """One object in the spool, or gone to the archive: *path* is relative to the *spool*, *digest* of its data set.
 
     *deliveries* are the ids of the outbox rows that take it to the archives.
     """
@@ -53,6 +53,7 @@ class Instance:
     study_uid: str
     series_uid: str
     ae: str
+    spool: str = ""
     path: str
     size: int
     received_at: datetime
@@ -89,3 +90,9 @@ class Study:
     completed_at: datetime | None = None
     quiet_at: datetime | None = None
     """When quiet time says that it is complete, unless something arrives or an MPPS is open."""
+    held_at: datetime | None = None
+    """Since when it is held, or was until it was decided."""
+    decided_at: datetime | None = None
+    """When it was released or rejected."""
+    linked_by: str = ""
+    """Who said by hand whose study this is: no object changes that any more."""

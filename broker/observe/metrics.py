@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 _QUICK = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -30,6 +30,7 @@ class Metrics:
             "deliveries", "Attempts by destination and what became of them", "destination", "state"
         )
         self._alarms = self._counter("alarms", "Things that a person should look at", "event")
+        self._held = Gauge("radbroker_studies_held", "Studies that wait for a person", registry=self.registry)
         self._commits = self._histogram("store_commit_seconds", "Time of a commit", _QUICK)
         self._batches = self._histogram("store_batch_jobs", "Jobs in one commit", _BATCH)
 
@@ -68,6 +69,10 @@ class Metrics:
     def alarm(self, event: str) -> None:
         """Count one alarm by its event type."""
         self._alarms.labels(event).inc()
+
+    def held(self, count: int) -> None:
+        """Show the number of studies that are held now."""
+        self._held.set(count)
 
     def commit(self, jobs: int, seconds: float) -> None:
         """Count one transaction of the store."""

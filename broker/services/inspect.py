@@ -17,6 +17,7 @@ from broker.domain.records import Delivery, StoredMessage
 from broker.domain.study import Study
 from broker.domain.worklist import WorklistEntry
 from broker.ports import Changes, Clock, Held, Ids, Job, Writer
+from broker.services.reconcile import Reconciliation
 
 
 class OrderLife(Protocol):
@@ -94,6 +95,16 @@ class DeliveryReader(Protocol):
         """Count the deliveries of each destination by state, without those that are delivered or cancelled."""
 
 
+class StudyReader(Protocol):
+    """The part of the store that knows studies."""
+
+    async def search(self, *, state: str = "", limit: int = 50, cursor: str = "") -> tuple[Sequence[Study], str]:
+        """Find studies, those with the newest object first, and the cursor of the next page."""
+
+    async def in_state(self, state: str) -> Sequence[Study]:
+        """Give all studies in *state*."""
+
+
 class AlarmReader(Protocol):
     """The part of the store that knows what a person should look at."""
 
@@ -147,6 +158,8 @@ class Inspection:
     alarms: AlarmReader
     worklist: WorklistReader
     health: Health
+    studies: StudyReader
+    reconciliation: Reconciliation
     writer: Writer
     clock: Clock
     ids: Ids

@@ -6,7 +6,7 @@ Pure: the rows come in, the rows and events go out; called by whatever touches a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 
 from broker.domain.completion import Completion, evaluate
@@ -22,11 +22,22 @@ from broker.ports import Held, Ids
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What a site says of studies. *quiet*: one quiet period for all, else by modality; *forward_to*: node names."""
+    """What a site says of studies. *quiet*: one quiet period for all, else by modality; *forward_to*: node names.
+
+    *is_holding*: whether studies of another patient than ordered wait for a person, at most *hold_max* from their first
+    object; *holding_of* says it for single senders.
+    """
 
     quiet: timedelta | None
     forward_to: tuple[str, ...]
     zone: tzinfo
+    is_holding: bool = False
+    holding_of: Mapping[str, bool] = field(default_factory=dict)
+    hold_max: timedelta = timedelta(minutes=30)
+
+    def holds(self, ae: str) -> bool:
+        """Say whether a mismatched study of *ae* may be held."""
+        return self.holding_of.get(ae, self.is_holding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +65,8 @@ def progress(
     *orders* and *performed* are rows that this job has changed already, *arrived* is the SOP Instance UID of the object
     that it saves; what is missing is read from *held*.
     """
+    if study.state == "rejected":
+        return Progress(study=study)
     if study.awaited not in ("", arrived) and not held.find(Instance, "sop", study.awaited):
         return Progress(study=study)
     own = tuple(orders.get(id) or held.find(Order, "id", id)[0] for id in study.order_ids)
@@ -65,11 +78,11 @@ def progress(
         study = replace(study, quiet_at=completion.wait_until)
         if completion.is_complete:
             study = replace(study, completed_at=now, evidence=completion.evidence)
-            if not _linked(known) and study.verdict == "matched":
+            if not _linked(known, own) and study.verdict == "matched":
                 changed = _complete_without_mpps(study, own, now)
     own = tuple(next((c for c in changed if c.id == order.id), order) for order in own)
     events = [_event("procedure.completed", study, order, known, held, rules, now, ids) for order in changed]
-    if study.completed_at is not None and study.pending == 0 and study.state == "arriving":
+    if study.completed_at is not None and study.pending == 0 and study.state in ("arriving", "released"):
         kind: EventType = "study.extended" if study.is_announced else "study.available"
         study = replace(study, state="available", is_announced=True)
         events.extend(_event(kind, study, one, known, held, rules, now, ids) for one in own or (None,))
@@ -111,7 +124,7 @@ def _evaluate(
 ) -> Completion:
     quiet = quiet_period(study.modality, rules.quiet)
     named = {uid for one in performed for uid in one.instances}
-    steps = [step for order in orders for step in _steps(study, order)] if _linked(performed) else []
+    steps = [step for order in orders for step in _steps(study, order)] if _linked(performed, orders) else []
     here = named - {study.awaited}
     completion = evaluate(study, performed, steps, here, quiet=quiet, now=now)
     if study.is_announced and completion.evidence == "mpps" and study.instances > len(named):
@@ -119,9 +132,10 @@ def _evaluate(
     return completion
 
 
-def _linked(performed: Sequence[PerformedStep]) -> bool:
-    """Say whether an MPPS tells which scheduled steps were done; some scanners' name none."""
-    return any(one.links for one in performed)
+def _linked(performed: Sequence[PerformedStep], orders: Sequence[Order]) -> bool:
+    """Say whether an MPPS tells which of these orders' steps were done; some scanners' name none, or another's."""
+    own = {order.id for order in orders}
+    return any(not own.isdisjoint(one.order_ids) for one in performed)
 
 
 def _awaited(held: Held, study: Study, performed: Sequence[PerformedStep], arrived: str) -> str:

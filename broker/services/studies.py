@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from broker.domain.events import Event, EventType
-from broker.domain.linking import Candidate
-from broker.domain.matching import match
-from broker.domain.order import Order, Patient
-from broker.domain.performed import PerformedStep
-from broker.domain.records import Delivery
-from broker.domain.study import Instance, ObjectFacts, Study, Verdict
+import structlog
+
+from broker.domain.events import Event
+from broker.domain.order import Order
+from broker.domain.study import Instance, ObjectFacts, Study
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
+from broker.services.outgoing import queue
 from broker.services.overdue import OPEN_LIMIT, overdue
-from broker.services.progress import Rules, progress, study_event
+from broker.services.progress import Rules, progress
+from broker.services.recognition import about, recognize
 from broker.services.waiting import wait_at_most
 
+log = structlog.get_logger()
+
 QUIET_POLL = timedelta(seconds=30)
-REFERENCES_KEPT = 200
-"""Entries of Request Attributes Sequences that a study remembers; a scanner names a handful."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What became of an arrived object; *is_new* is False for one that was here already, byte for byte."""
+    """What became of an arrived object; *is_new* is False for one that was here already, byte for byte.
+
+    *is_hold*: its study is held from now on. *is_rejected*: its study was rejected, so its file is to be set aside.
+    """
 
     is_new: bool
+    is_hold: bool = False
+    is_rejected: bool = False
 
 
 class QuietReader(Protocol):
@@ -56,8 +61,16 @@ class Studies:
     """The use cases of arriving objects."""
 
     def __init__(
-        self, writer: Writer, reader: QuietReader, rules: Rules, clock: Clock, ids: Ids, counters: ObjectCounters
+        self,
+        writer: Writer,
+        reader: QuietReader,
+        rules: Rules,
+        clock: Clock,
+        ids: Ids,
+        counters: ObjectCounters,
+        on_hold: Callable[[], None],
     ) -> None:
+        self._on_hold = on_hold
         self._counters = counters
         self._writer = writer
         self._reader = reader
@@ -79,142 +92,54 @@ class Studies:
         kept = await self._writer.run(Job(keys=_keys(facts, instance), decide=decide))
         self._counters.stored(instance.ae, "stored" if kept.is_new else "repeated", instance.size)
         self._waker.set()
+        if kept.is_hold:
+            log.warning("study.held", study_uid=facts.study_uid, accession=facts.accession, ae=instance.ae)
+            self._on_hold()
         return kept
 
     def _keep(
         self, held: Held, facts: ObjectFacts, instance: Instance, is_other_version: bool, now: datetime
     ) -> Changes[Kept]:
-        found = held.find(Study, "uid", facts.study_uid)
-        before = found[0] if found else None
-        study, orders, events = self._match(held, facts, before, instance.ae, now)
-        forwards = tuple(self._forward(instance, node, now) for node in self._rules.forward_to)
-        instance = replace(instance, deliveries=tuple(row.id for row in forwards))
-        series = study.series if facts.series_uid in study.series else (*study.series, facts.series_uid)
-        study = replace(
-            study,
-            series=series,
-            instances=study.instances + 1,
-            pending=study.pending + len(forwards),
-            last_at=now,
-            state="arriving",
-            completed_at=None,
-            evidence="",
-        )
-        if is_other_version:
-            text = "an object came again with other content: both are kept"
-            events += self._about(held, "study.noted", text, study, now, study.order_ids)
+        before = next(iter(held.find(Study, "uid", facts.study_uid)), None)
+        known = recognize(held, facts, before, instance.ae, rules=self._rules, now=now, ids=self._ids)
+        is_kept_back = known.study.state in ("held", "rejected")
+        instance, forwards = queue(instance, () if is_kept_back else self._rules.forward_to, now, self._ids)
+        study = _with_object(known.study, facts, len(forwards), now)
+        events = [*known.events, *self._notes(held, before, study, is_other_version, now)]
         looked = progress(
             held,
             study,
-            orders={order.id: order for order in orders},
+            orders={order.id: order for order in known.orders},
             performed=(),
             rules=self._rules,
             now=now,
             ids=self._ids,
             arrived=instance.sop_uid,
         )
-        saved = {order.id: order for order in (*orders, *looked.orders)}
+        saved = {order.id: order for order in (*known.orders, *looked.orders)}
         return Changes(
             save=(instance, looked.study, *saved.values(), *forwards),
             events=(*events, *looked.events),
-            result=Kept(is_new=True),
+            result=Kept(
+                is_new=True, is_hold=before is None and study.state == "held", is_rejected=study.state == "rejected"
+            ),
         )
 
-    def _match(
-        self, held: Held, facts: ObjectFacts, before: Study | None, ae: str, now: datetime
-    ) -> tuple[Study, list[Order], list[Event]]:
-        """Give the study with its verdict, the orders that learn of it, and the events of a first object or verdict."""
-        is_known_kind = (
-            before is not None
-            and before.verdict == "matched"
-            and (before.patient, before.accession) == (facts.patient, facts.accession)
-            and (not facts.performed_uid or facts.performed_uid in before.performed_uids)
-            and set(before.references) >= set(facts.references)
-        )
-        if before is not None and is_known_kind:
-            return before, [], []
-        candidates = _candidates(held, facts)
-        matched = match(facts, candidates)
-        study = before or Study(
-            uid=facts.study_uid,
-            ae=ae,
-            modality=facts.modality,
-            accession=facts.accession,
-            patient=facts.patient,
-            first_at=now,
-            last_at=now,
-        )
-        performed_uids = dict.fromkeys((*study.performed_uids, *([facts.performed_uid] if facts.performed_uid else [])))
-        study = replace(
-            study,
-            verdict=_worse(before.verdict if before else None, matched.verdict),
-            findings=tuple(dict.fromkeys((*study.findings, *matched.findings))),
-            order_ids=tuple(dict.fromkeys((*study.order_ids, *matched.order_ids))),
-            performed_uids=tuple(performed_uids),
-            references=tuple(dict.fromkeys((*study.references, *facts.references)))[:REFERENCES_KEPT],
-        )
-        orders = [
-            replace(one.order, study_uids=(*one.order.study_uids, study.uid))
-            for one in candidates
-            if one.order.id in matched.order_ids and study.uid not in one.order.study_uids
-        ]
-        return study, orders, self._first_events(held, study, before, now)
-
-    def _first_events(self, held: Held, study: Study, before: Study | None, now: datetime) -> list[Event]:
-        """Tell each order of its first object, and of a verdict that is new to it."""
-        known = before.order_ids if before else ()
-        joining = tuple(id for id in study.order_ids if id not in known)
-        events: list[Event] = []
-        if before is None or joining:
-            events += self._about(held, "study.started", f"first object from {study.ae}", study, now, joining)
-        if before is not None and before.verdict == study.verdict:
-            return events
-        if study.verdict == "unscheduled":
-            events += self._about(
-                held, "study.unscheduled", "no order fits this study; it is forwarded as it is", study, now
+    def _notes(
+        self, held: Held, before: Study | None, study: Study, is_other_version: bool, now: datetime
+    ) -> tuple[Event, ...]:
+        """Tell of an object that came before with other bytes, and of the first one for a rejected study."""
+        texts = []
+        if is_other_version:
+            texts.append("an object came again with other content: both are kept")
+        if before is not None and before.state == "rejected" and before.last_at <= (before.decided_at or now):
+            texts.append("more objects of the rejected study arrive: they are set aside too")
+        return tuple(
+            event
+            for text in texts
+            for event in about(
+                held, "study.noted", text, study, study.order_ids, rules=self._rules, now=now, ids=self._ids
             )
-        elif study.verdict == "mismatched":
-            differing = ", ".join(f.attribute for f in study.findings if f.weight)
-            text = f"the study does not fit its order: {differing}; it is forwarded as it is"
-            events += self._about(held, "study.mismatched", text, study, now, study.order_ids)
-        return events
-
-    def _about(
-        self, held: Held, kind: EventType, text: str, study: Study, now: datetime, order_ids: Sequence[str] = ()
-    ) -> list[Event]:
-        """Make the event for each of these orders, or for none when there are none."""
-        events = []
-        for id in order_ids or (None,):
-            order = held.find(Order, "id", id)[0] if id else None
-            patient = held.find(Patient, "ref", order.patient_ref)[0] if order else None
-            events.append(
-                study_event(
-                    kind,
-                    text,
-                    study,
-                    order,
-                    patient,
-                    at=now,
-                    zone=self._rules.zone,
-                    ids=self._ids,
-                    is_alarm=kind != "study.started",
-                )
-            )
-        return events
-
-    def _forward(self, instance: Instance, node: str, now: datetime) -> Delivery:
-        id = self._ids()
-        return Delivery(
-            id=id,
-            destination=node,
-            study_uid=instance.study_uid,
-            sop_uid=instance.sop_uid,
-            digest=instance.digest,
-            lane=f"object {instance.sop_uid} {instance.digest}",
-            control_id=id,
-            not_before=now,
-            created_at=now,
-            updated_at=now,
         )
 
     async def look_again(self, study_uid: str) -> None:
@@ -259,31 +184,15 @@ def _keys(facts: ObjectFacts, instance: Instance) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def _candidates(held: Held, facts: ObjectFacts) -> list[Candidate]:
-    """Gather the orders that the object may belong to, by every key that it carries."""
-    keys: dict[tuple[str, ...], None] = {("study", facts.study_uid): None}
-    for accession in (facts.accession, *(accession for _, _, accession in facts.references)):
-        if accession:
-            keys[("accession", accession)] = None
-    for step_id, _procedure, _accession in facts.references:
-        if step_id:
-            keys[("step", step_id)] = None
-    performed = held.find(PerformedStep, "uid", facts.performed_uid) if facts.performed_uid else ()
-    for one in (*performed, *held.find(PerformedStep, "study", facts.study_uid)):
-        keys.update((("id", order_id), None) for order_id in one.order_ids)
-    orders = {order.id: order for key in keys for order in held.find(Order, *key)}
-    return [
-        Candidate(
-            order=order,
-            patient=held.find(Patient, "ref", order.patient_ref)[0],
-            performed=held.find(PerformedStep, "order", order.id),
-        )
-        for order in orders.values()
-    ]
-
-
-def _worse(before: Verdict | None, now: Verdict) -> Verdict:
-    """Keep a mismatch; else what the newest object says, unless it knows less."""
-    if before == "mismatched" or (before == "matched" and now == "unscheduled"):
-        return before
-    return now
+def _with_object(study: Study, facts: ObjectFacts, forwards: int, now: datetime) -> Study:
+    """Count an object in: what was complete is not any more; what a person decided stays decided."""
+    return replace(
+        study,
+        series=study.series if facts.series_uid in study.series else (*study.series, facts.series_uid),
+        instances=study.instances + 1,
+        pending=study.pending + forwards,
+        last_at=now,
+        state="arriving" if study.state == "available" else study.state,
+        completed_at=None,
+        evidence="",
+    )

@@ -45,6 +45,11 @@ class StudyReader:
         query = select(t.studies.c.document).where(t.studies.c.uid == study_uid)
         return next(iter(await self._readers.values(STUDY, query)), None)
 
+    async def in_state(self, state: str) -> list[Study]:
+        """Give all studies in *state*, the oldest first."""
+        c = t.studies.c
+        return await self._readers.values(STUDY, select(c.document).where(c.state == state).order_by(c.last_at))
+
     async def due_quiet(self, now: datetime) -> list[str]:
         """Give the Study UIDs whose quiet time is over, the longest waiting first."""
         return [uid for (uid,) in await self._readers.ask(self._due_quiet, {"now": (moment(now),)})]

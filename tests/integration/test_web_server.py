@@ -26,6 +26,8 @@ from broker.observe.metrics import Metrics
 from broker.ports import Changes, Job
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection, Part
+from broker.services.progress import Rules
+from broker.services.reconcile import Reconciliation
 from broker.services.worklist import Worklist
 from broker.store.store import Store
 from broker.web import server as sockets
@@ -67,9 +69,20 @@ class Well:
         return [Part(name="his", kind="listener", is_up=True), Part(name="ris", kind="destination", is_up=True)]
 
 
+RULES = Rules(quiet=None, forward_to=("PACS",), zone=MADRID)
+
+
+async def put_aside(study_uid: str) -> None:
+    """There is no spool."""
+
+
 @asynccontextmanager
 async def running(folder: Path, auth: Auth = "none") -> AsyncIterator[Running]:
     numbers = count(1)
+
+    def ids() -> str:
+        return f"{next(numbers):026d}"
+
     died: list[BaseException] = []
     store = await Store.open(f"sqlite:///{folder}/broker.db", fan_out=lambda event: (), on_death=died.append)
     inspection = Inspection(
@@ -79,9 +92,11 @@ async def running(folder: Path, auth: Auth = "none") -> AsyncIterator[Running]:
         alarms=store.events,
         worklist=Worklist(store.worklist, {}, {}, lambda: NOW, Metrics()),
         health=Well(),
+        studies=store.studies,
+        reconciliation=Reconciliation(store, store.studies, RULES, put_aside, lambda: NOW, ids, Metrics()),
         writer=store,
         clock=lambda: NOW,
-        ids=lambda: f"{next(numbers):026d}",
+        ids=ids,
     )
     accounts = Accounts(reader=store.accounts, writer=store, clock=lambda: NOW)
     settings = WebSettings(port=0, auth=auth, zone=MADRID, socket=folder / "broker.sock")

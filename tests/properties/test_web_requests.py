@@ -46,7 +46,7 @@ class Empty:
 
 def make_app() -> Any:
     empty: Any = Empty()
-    names = ("orders", "messages", "deliveries", "alarms", "worklist", "health", "writer")
+    names = ("orders", "messages", "deliveries", "alarms", "worklist", "health", "studies", "reconciliation", "writer")
     inspection = Inspection(**dict.fromkeys(names, empty), clock=lambda: NOW, ids=lambda: "1")
     accounts = Accounts(reader=empty, writer=empty, clock=lambda: NOW)
     zone = ZoneInfo("Europe/Madrid")

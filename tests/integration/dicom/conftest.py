@@ -76,7 +76,7 @@ def site(tmp_path: Path) -> Opener:
         ids, metrics = Ulids(now), Metrics()
         spool = Spool(tmp_path / "spool", ids)
         rules = Rules(quiet=None, forward_to=(), zone=ZoneInfo("Europe/Madrid"))
-        studies = Studies(store, store.studies, rules, now, ids, metrics)
+        studies = Studies(store, store.studies, rules, now, ids, metrics, lambda: None)
         storage = Storage(spool, studies, now, "2.25.1", "RADBROKER")
         performed = MppsHandler(PerformedSteps(store, rules, strict, now, ids, metrics))
         services = {PERFORMED_STEP: performed, **dict.fromkeys(STORAGE_CLASSES, storage)}

@@ -187,3 +187,17 @@ def test_the_meta_is_read_again() -> None:
 def test_no_damage_breaks_the_meta_reader(damage: bytes, at: int) -> None:
     with suppress(BrokerError):
         assert read_meta(BytesIO(META.encode()[:at] + damage))
+
+
+def test_the_files_of_a_rejected_study_are_set_aside_and_never_taken_up_again(spool: Spool) -> None:
+    for _ in range(2):
+        keep(spool)
+        asyncio.run(spool.put_aside("1.2.3"))
+    other = keep(spool, study="1.2.4")
+    asyncio.run(spool.put_aside("1.2.5"))
+
+    aside = files(spool)
+    assert [name.rpartition("/")[0] for name in aside] == ["1.2.4", "rejected/1.2.3", "rejected/1.2.3"]
+    assert not (spool.root / "1.2.3").exists()
+    assert [instance.path for _, instance in spool.reconcile({other.path})] == []
+    assert files(spool) == aside

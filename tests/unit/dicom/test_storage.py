@@ -24,6 +24,7 @@ DATA_SET = b"\x08\x00\x18\x00UI\x08\x001.2.3.9\0\x20\x00\x0d\x00UI\x06\x001.2.3\
 @dataclass(frozen=True)
 class Arrived:
     is_new: bool
+    is_rejected: bool = False
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Book:
     """Keeps rows in memory; while it is *broken* it cannot write."""
 
     rows: list[tuple[ObjectFacts, Instance]] = field(default_factory=list)
+    is_rejecting: bool = False
     is_broken: bool = False
 
     async def received(self, facts: ObjectFacts, instance: Instance) -> Arrived:
@@ -39,7 +41,7 @@ class Book:
         is_new = all(row.digest != instance.digest for _, row in self.rows)
         if is_new:
             self.rows.append((facts, instance))
-        return Arrived(is_new=is_new)
+        return Arrived(is_new=is_new, is_rejected=self.is_rejecting)
 
 
 @pytest.fixture
@@ -106,6 +108,13 @@ def test_a_stored_object_has_its_row_and_its_file(storage: Storage, book: Book) 
 def test_the_same_bytes_again_are_kept_once(storage: Storage, book: Book) -> None:
     assert (store(storage), store(storage)) == (0x0000, 0x0000)
     assert (len(book.rows), len(files(storage))) == (1, 1)
+
+
+def test_an_object_of_a_rejected_study_is_set_aside(storage: Storage, book: Book) -> None:
+    book.is_rejecting = True
+    assert store(storage) == 0x0000
+    (file,) = files(storage)
+    assert file.parent == storage.spool.root / "rejected" / "1.2.3"
 
 
 def test_other_bytes_under_the_same_uid_are_both_kept(storage: Storage, book: Book) -> None:

@@ -62,6 +62,8 @@ def inspection(outbox: Outbox) -> Inspection:
         alarms=nothing,
         worklist=nothing,
         health=nothing,
+        studies=nothing,
+        reconciliation=nothing,
         writer=outbox,
         clock=lambda: NOW,
         ids=lambda: "E1",

@@ -159,6 +159,9 @@ class Others:
     def parts(self) -> list[Part]:
         return self.hospital.parts
 
+    async def in_state(self, state: str) -> list[Study]:
+        return [study for life in self.hospital.lives for study in life.studies if study.state == state]
+
     async def user(self, name: str) -> User | None:
         return self.hospital.users.get(name)
 
@@ -330,6 +333,8 @@ def make_app(hospital: Hospital, auth: Auth) -> Any:
         alarms=others,
         worklist=others,
         health=others,
+        studies=others,
+        reconciliation=others,
         writer=hospital,
         clock=lambda: hospital.now,
         ids=lambda: f"ID{next(numbers)}",

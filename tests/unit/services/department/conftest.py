@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,12 +24,14 @@ from broker.services.identifiers import Ulids
 from broker.services.notices import Outbox, Outcome, Subscription
 from broker.services.performed import PerformedSteps
 from broker.services.progress import Rules
+from broker.services.reconcile import Reconciliation
 from broker.services.studies import Kept, Studies
 from broker.store.store import Store
 
 T = TypeVar("T")
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+NOBODY_HOLDS: Mapping[str, bool] = {}
 PATIENT = Identity(patient_id="77041", issuer="GENERAL", name="IBANEZ^NURIA", birth_date="19790312", sex="F")
 
 
@@ -60,6 +62,7 @@ class Department:
         events: list[Event],
         forward_to: tuple[str, ...],
         quiet: timedelta | None,
+        holding: Mapping[str, bool],
     ) -> None:
         self._events = events
         self.now = datetime(2026, 4, 1, 8, 15, tzinfo=UTC)
@@ -67,9 +70,14 @@ class Department:
         self.outbox = outbox
         self.removed: list[str] = []
         self.ids = Ulids(self.clock)
-        self.rules = Rules(quiet=quiet, forward_to=forward_to, zone=ZoneInfo("Europe/Madrid"))
-        metrics = Metrics()
-        self.studies = Studies(outbox, store.studies, self.rules, self.clock, self.ids, metrics)
+        self.rules = Rules(quiet=quiet, forward_to=forward_to, zone=ZoneInfo("Europe/Madrid"), holding_of=holding)
+        self.metrics = metrics = Metrics()
+        self.aside: list[str] = []
+        self.reconciliation = Reconciliation(
+            outbox, store.studies, self.rules, self.put_aside, self.clock, self.ids, metrics
+        )
+        wake = self.reconciliation.wake
+        self.studies = Studies(outbox, store.studies, self.rules, self.clock, self.ids, metrics, wake)
         self.performed = PerformedSteps(outbox, self.rules, frozenset({"STRICT"}), self.clock, self.ids, metrics)
         self.archives = {node: Archive() for node in forward_to}
         self.forwarders = {
@@ -90,11 +98,20 @@ class Department:
     def clock(self) -> datetime:
         return self.now
 
+    async def put_aside(self, study_uid: str) -> None:
+        self.aside.append(study_uid)
+
     def later(self, **period: float) -> None:
         self.now += timedelta(**period)
 
     async def book(
-        self, accession: str, *, steps: Sequence[str] = (), procedures: Sequence[str] = (), study: str = ""
+        self,
+        accession: str,
+        *,
+        steps: Sequence[str] = (),
+        procedures: Sequence[str] = (),
+        study: str = "",
+        priority: str = "",
     ) -> str:
         """Book an order of the patient: one step for each procedure unless *steps* (of one procedure) are named."""
         wanted = procedures or (f"RP{accession}",)
@@ -104,6 +121,7 @@ class Department:
             facility="GENERAL",
             patient_ref="ref",
             accession=accession,
+            priority=priority,
             procedures=tuple(Procedure(procedure_id=one, study_uid=study or self.uid(one)) for one in wanted),
             steps=tuple(
                 Step(step_id=step, procedure_id=one, modality="CT", stations=("CT1",), start="20260401101500")
@@ -221,7 +239,9 @@ def run(tmp_path: Path) -> Callable[..., Any]:
     """Run a story in a department: ``run(story, forward_to=("PACS",), quiet=None)``; gives what the story gives."""
 
     @asynccontextmanager
-    async def opened(forward_to: tuple[str, ...], quiet: timedelta | None) -> AsyncIterator[Department]:
+    async def opened(
+        forward_to: tuple[str, ...], quiet: timedelta | None, holding: Mapping[str, bool]
+    ) -> AsyncIterator[Department]:
         subscriptions = (
             Subscription(destination="ris", events=("study.available",), needs_order=True),
             Subscription(destination="bus", events=("*",), needs_order=False),
@@ -237,13 +257,19 @@ def run(tmp_path: Path) -> Callable[..., Any]:
         store = await Store.open(f"sqlite:///{tmp_path}/b.db", fan_out=fan_out, on_death=deaths.append)
         outbox.attach(store)
         try:
-            yield Department(store, outbox, events, forward_to, quiet)
+            yield Department(store, outbox, events, forward_to, quiet, holding)
         finally:
             await store.close()
 
-    def go(story: Story[T], *, forward_to: tuple[str, ...] = ("PACS",), quiet: timedelta | None = None) -> T:
+    def go(
+        story: Story[T],
+        *,
+        forward_to: tuple[str, ...] = ("PACS",),
+        quiet: timedelta | None = None,
+        holding: Mapping[str, bool] = NOBODY_HOLDS,
+    ) -> T:
         async def whole() -> T:
-            async with asyncio.timeout(60), opened(forward_to, quiet) as department:
+            async with asyncio.timeout(60), opened(forward_to, quiet, holding) as department:
                 return await story(department)
 
         return asyncio.run(whole())
