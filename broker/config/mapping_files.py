@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
+import subprocess
+import tarfile
+from pathlib import Path, PurePosixPath
 
 from broker.errors import ConfigurationError
 
@@ -26,6 +29,33 @@ def read_mapping_files(folder: Path) -> dict[str, bytes]:
         if len(files) >= COUNT_LIMIT:
             raise ConfigurationError(f"more than {COUNT_LIMIT} files in {folder}", code="C042", hint="move samples out")
         files[name.as_posix()] = _read(path)
+    return files
+
+
+def read_mapping_files_at(folder: Path, revision: str) -> dict[str, bytes]:
+    """Read *folder* as it was at a git *revision* of the repository that it is in.
+
+    Raise ConfigurationError: C044 no git, no repository, no such revision, or the folder was not there.
+    """
+    command = ["git", "-C", str(folder), "archive", "--format=tar", "--end-of-options", revision]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as fault:
+        raise ConfigurationError(f"git cannot be run: {fault}", code="C044", hint="name a folder instead") from fault
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        hint = "name a git revision of the mappings folder, as in HEAD~1, or a folder"
+        raise ConfigurationError(
+            f"no version '{revision}' of {folder}: {said[0] if said else ''}", code="C044", hint=hint
+        )
+    files: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        for member in archive.getmembers():
+            name = PurePosixPath(member.name)
+            if name.suffix in SUFFIXES and member.isfile() and member.size <= SIZE_LIMIT:
+                content = archive.extractfile(member)
+                assert content is not None
+                files[name.as_posix()] = content.read()
     return files
 
 

@@ -10,7 +10,7 @@ from broker.web.shapes import message_line, message_shape
 
 
 async def list_messages(services: Services, asked: Asked) -> Response:
-    """Find messages, the newest first; patient data is left out."""
+    """Find messages, the newest first; patient data is left out unless they are asked for in full."""
     found, cursor = await services.inspection.messages.search(
         state=asked["state"] or "",
         listener=asked["listener"] or "",
@@ -19,7 +19,8 @@ async def list_messages(services: Services, asked: Asked) -> Response:
         limit=asked["limit"],
         cursor=asked["cursor"] or "",
     )
-    items = [message_line(message, services.settings.zone) for message in found]
+    shape = message_shape if asked["detail"] == "full" else message_line
+    items = [shape(message, services.settings.zone) for message in found]
     return JSONResponse({"items": items, "next": cursor or None})
 
 

@@ -1,0 +1,189 @@
+"""``broker diff``: what a change of mappings changes, over messages that really came."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from broker.cli.connection import Connection
+from broker.cli.options import with_config, with_json, with_mappings, with_phi
+from broker.cli.output import show, show_json, show_table
+from broker.cli.send import field, split
+from broker.config.load import load
+from broker.config.mapping_files import read_mapping_files, read_mapping_files_at
+from broker.errors import without_values
+from broker.mapping.catalogue import Catalogue
+from broker.mapping.compare import REASON, Change, Comparison, Sample, compare
+from broker.mapping.link import Files
+from broker.mapping.problems import render
+from broker.mapping.trace import masked
+from broker.mapping.types import find_attribute
+
+SHOWN = 20
+PAGE = 500
+_SUFFIXES = (".hl7", ".txt", ".dat", ".msg", ".er7")
+
+
+@click.command()
+@click.argument("mapping", required=False)
+@click.option(
+    "--against", required=True, metavar="REVISION|FOLDER", help="The version before: a git revision, a folder."
+)
+@click.option("--last", type=click.IntRange(1, 100_000), help="Over the last N stored messages (500).")
+@click.option(
+    "--corpus", type=click.Path(exists=True, path_type=Path), help="Over the messages in this folder or file."
+)
+@with_mappings
+@with_phi
+@with_json
+@with_config
+@click.pass_context
+def command(
+    context: click.Context,
+    config: Path,
+    as_json: bool,
+    show_phi: bool,
+    folder: Path | None,
+    corpus: Path | None,
+    last: int | None,
+    against: str,
+    mapping: str | None,
+) -> None:
+    """Compare the mappings as they are now with another version of them, over messages.
+
+    First the messages whose outcome flips, then the attributes that differ, each with one example, masked without
+    --show-phi. With MAPPING only what it or a child of it translates. Exit code 1 when something differs.
+    """
+    if corpus and last:
+        raise click.UsageError("--last and --corpus: one of them")
+    configuration = load(config, os.environ).configuration
+    root = folder or configuration.mappings
+    after = _loaded(read_mapping_files(root), str(root))
+    is_folder = Path(against).is_dir()
+    files = read_mapping_files(Path(against)) if is_folder else read_mapping_files_at(root, against)
+    before = _loaded(files, against)
+    if mapping and mapping not in {**before.entries, **after.entries}:
+        raise click.UsageError(f"no mapping '{mapping}'; known: {', '.join(after.entries)}")
+    samples = _from_folder(corpus) if corpus else _stored(Connection(config), last or PAGE)
+    started = time.perf_counter()
+    found = compare(before, after, samples, ZoneInfo(configuration.timezone), mapping or "")
+    if as_json:
+        show_json(_as_json(found, show_phi))
+    else:
+        _show(found, show_phi, time.perf_counter() - started)
+    if not found.is_same:
+        context.exit(1)
+
+
+def _loaded(files: Files, where: str) -> Catalogue:
+    catalogue, problems = Catalogue.load(files)
+    if errors := [problem for problem in problems if problem.is_error]:
+        click.echo(f"mappings of {where}:\n{render(errors)}", err=True)
+    if catalogue is None:
+        raise SystemExit(78)
+    return catalogue
+
+
+def _from_folder(corpus: Path) -> Iterator[Sample]:
+    paths = sorted(corpus.rglob("*")) if corpus.is_dir() else [corpus]
+    for path in paths:
+        if path.is_file() and (path == corpus or path.suffix.lower() in _SUFFIXES):
+            for number, raw in enumerate(split(path.read_bytes()), 1):
+                label = f"{path.name}:{number}" if number > 1 else path.name
+                yield Sample(label=label, raw=raw, received_at=_sent_at(raw))
+
+
+def _sent_at(raw: bytes) -> datetime:
+    """Take MSH-7 for the time of receipt, so that two runs over one file are the same."""
+    try:
+        return datetime.strptime(field(raw, 7)[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _stored(connection: Connection, count: int) -> Iterator[Sample]:
+    cursor: str | None = None
+    while count > 0:
+        page = connection.get("/api/v1/messages", limit=min(count, PAGE), cursor=cursor, detail="full")
+        for message in page["items"]:
+            at = datetime.fromisoformat(message["received_at"])
+            yield Sample(label=message["id"], raw=message["raw"].encode(), received_at=at, charsets=("UTF-8",))
+        count -= PAGE
+        cursor = page["next"]
+        if not cursor:
+            return
+
+
+def _show(found: Comparison, show_phi: bool, seconds: float) -> None:
+    if found.flips:
+        show((f"{found.flipped} message(s) with another outcome", "bold red"))
+        for flip in found.flips[:SHOWN]:
+            show((f"  {flip.label}", "bold"))
+            show(("    before  ", "dim"), _words(flip.before, show_phi))
+            show(("    now     ", "dim"), _words(flip.after, show_phi))
+        if found.flipped > SHOWN:
+            show((f"  and {found.flipped - SHOWN} more", "dim"))
+        show("")
+    if found.changes:
+        show((f"{found.differing} message(s) with other values", "bold yellow"))
+        changes = sorted(found.changes.values(), key=lambda change: -change.count)
+        rows = [(c.path, c.kind, str(c.count), *_values(c, show_phi), c.label) for c in changes]
+        show_table(("ATTRIBUTE", "CHANGE", "MESSAGES", "BEFORE", "NOW", "FOR EXAMPLE"), rows, empty="")
+        show("")
+    unread = f", {found.unread} could not be read" if found.unread else ""
+    told = f"{found.compared} message(s) compared in {seconds:.1f} s{unread}: "
+    verdict = (
+        ("no difference", "green") if found.is_same else (f"{found.flipped} flipped, {found.differing} differ", "red")
+    )
+    show(told, verdict)
+
+
+def _words(text: str, show_phi: bool) -> str:
+    return text if show_phi else without_values(text)
+
+
+def _values(change: Change, show_phi: bool) -> tuple[str, str]:
+    attribute = find_attribute(change.path.rpartition(".")[2])
+    vr = attribute.vr if attribute else ""
+
+    def written(value: Any) -> str:
+        if value in (None, "", []):
+            return "(empty)"
+        text = "\\".join(map(str, value)) if isinstance(value, list) else str(value)
+        if change.path == REASON:
+            return _words(text, show_phi)
+        return text if show_phi else masked(change.path, vr, text)
+
+    before = "-" if change.kind == "added" else written(change.before)
+    after = "-" if change.kind == "removed" else written(change.after)
+    return (before, after) if before != after else (before, f"{after} (another)")
+
+
+def _as_json(found: Comparison, show_phi: bool) -> dict[str, Any]:
+    return {
+        "compared": found.compared,
+        "unread": found.unread,
+        "flipped": found.flipped,
+        "differing": found.differing,
+        "flips": [
+            {"message": flip.label, "before": _words(flip.before, show_phi), "after": _words(flip.after, show_phi)}
+            for flip in found.flips
+        ],
+        "changes": [
+            {
+                "attribute": change.path,
+                "kind": change.kind,
+                "messages": change.count,
+                "message": change.label,
+                **dict(zip(("before", "after"), _values(change, show_phi), strict=True)),
+            }
+            for change in found.changes.values()
+        ],
+    }
