@@ -15,7 +15,7 @@ help:
 	@echo 'make run     the broker with config/broker.yaml'
 	@echo 'make test    the whole test suite'
 	@echo 'make check   style, types, import direction, mappings'
-	@echo 'make bench   benchmarks'
+	@echo 'make bench   the broker beside its peers: worklist, MPPS, images, HL7'
 
 demo: $(VENV)/installed
 	@$(BIN)/broker demo
@@ -35,7 +35,7 @@ check: $(VENV)/installed-test
 	@$(BIN)/broker test mappings
 
 bench: $(VENV)/installed-test
-	@for bench in bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@$(BIN)/python -m bench $(BENCH)
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { echo >&2 \
