@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from peers.postgresql import Postgresql
 from peers.programs import find_program
+
+DATABASES = ("sqlite", "postgresql")
 
 Peer = Callable[[str], str]
 
@@ -15,3 +19,38 @@ Peer = Callable[[str], str]
 def peer() -> Peer:
     """Find a peer's program by name: ``peer("findscu")`` is its path (see peers.programs)."""
     return find_program
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=DATABASES, help="run what needs a database on this one only, not on both")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that needs a database, whatever it is, on SQLite and on PostgreSQL."""
+    if "database_kind" in metafunc.fixturenames:
+        only = metafunc.config.getoption("--database")
+        metafunc.parametrize("database_kind", [only] if only else DATABASES, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the address of a database of the test's own: on SQLite of a file that is not there yet."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path}/broker.db"
+        return
+    server: Postgresql = request.getfixturevalue("postgresql")
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]:
+    """Start a PostgreSQL server, once."""
+    server = Postgresql(tmp_path_factory.mktemp("postgresql"))
+    yield server
+    server.stop()

@@ -14,7 +14,7 @@ from broker.errors import BrokerError
 from broker.ports import Job
 from broker.store.codec import moment_now
 from broker.store.connection import Connection, compiled
-from broker.store.dialects import advisory_lock, upsert
+from broker.store.dialects import is_conflict, upsert
 from broker.store.flush import Versions, flush
 from broker.store.held import HeldRows, Statements
 from broker.store.tables import probe
@@ -23,16 +23,25 @@ FanOut = Callable[[Event], tuple[Delivery, ...]]
 """Which deliveries an event asks for; saved in the event's own transaction."""
 
 
-class CannotWrite(Exception):
-    """The database does not take anything now, whoever asks: full, locked, read-only, gone."""
+TRIES = 5
+"""How often jobs are decided that another broker's writer gets in the way of; all but the first time they run alone."""
 
-    def __init__(self, reason: str) -> None:
+
+class CannotWrite(Exception):
+    """The database does not take anything now, whoever asks: full, locked, read-only, gone.
+
+    *is_open*: it went away during the commit, so that what was to be written may be there or not.
+    """
+
+    def __init__(self, reason: str, *, is_open: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.is_open = is_open
 
     def for_sender(self) -> BrokerError:
         """Say it to one who waits: a later attempt may pass."""
-        hint = "nothing has taken effect; send again later; the broker's disk and database need a look"
+        effect = "whether it has taken effect is not known" if self.is_open else "nothing has taken effect"
+        hint = f"{effect}; send again later; the broker's disk and database need a look"
         return BrokerError(f"the store cannot write: {self.reason}", code="S001", ack="AR", hint=hint)
 
 
@@ -52,25 +61,35 @@ class Batches:
         self._fan_out = fan_out
         self._driver: Any = engine.dialect.loaded_dbapi
         self._statements = Statements(engine.dialect)
-        self._lock = advisory_lock(engine.dialect)
         self._probe = compiled(engine.dialect, upsert(engine.dialect, probe), column_keys=["name", "at"]).text
         self._versions = Versions()
         self._connection: Connection | None = None
+        self._is_open = False
 
-    def run(self, jobs: Sequence[Job[Any]], is_repeat: bool = False) -> list[Outcome]:
-        """Run *jobs* and commit; give what became of each. Raises CannotWrite when nothing of them is on disk."""
-        try:
-            return self._transact(jobs)
-        except self._driver.Error as error:
-            if self._is_unwritable(error):
-                raise CannotWrite(str(error)) from error
-            fault: Exception = error
-        except Exception as error:
-            fault = error
+    def run(self, jobs: Sequence[Job[Any]]) -> list[Outcome]:
+        """Run *jobs* and commit; give what became of each. Raises CannotWrite when nothing of them is on disk.
+
+        They are decided again when another broker's writer was in the way, and once when a row of theirs was taken or
+        when the server had let go of the connection that was kept.
+        """
+        for tries in range(TRIES):
+            was_kept = self._connection is not None
+            try:
+                return self._transact(jobs, is_alone=tries > 0)
+            except self._driver.Error as error:
+                fault: Exception = error
+                is_open, self._is_open = self._is_open, False
+                is_stale = was_kept and self._connection is None and not is_open
+                is_taken = isinstance(error, self._driver.IntegrityError) and len(jobs) == 1
+                if is_conflict(error) or (tries == 0 and (is_stale or is_taken)):
+                    continue
+                if self._is_unwritable(error):
+                    raise CannotWrite(str(error), is_open=is_open) from error
+            except Exception as error:
+                fault = error
+            break
         if len(jobs) > 1:
             return [outcome for job in jobs for outcome in self._alone(job)]
-        if isinstance(fault, self._driver.IntegrityError) and not is_repeat:
-            return self.run(jobs, is_repeat=True)
         return [Outcome(error=_unstorable(fault))]
 
     def probe(self) -> str:
@@ -100,12 +119,11 @@ class Batches:
         except CannotWrite as error:
             return [Outcome(error=error.for_sender())]
 
-    def _transact(self, jobs: Sequence[Job[Any]]) -> list[Outcome]:
+    def _transact(self, jobs: Sequence[Job[Any]], is_alone: bool) -> list[Outcome]:
         connection = self._connected()
         try:
-            connection.begin()
             keys = [key for job in jobs for key in job.keys]
-            self._hold(connection, keys)
+            connection.begin(("\x1f".join((kind.__name__, *key)) for kind, key in keys), is_alone=is_alone)
             held = HeldRows(self._statements, connection)
             held.prefetch(keys)
             outcomes = [self._decide(job, held) for job in jobs]
@@ -133,12 +151,6 @@ class Batches:
             held.save(row)
         return Outcome(result=changes.result)
 
-    def _hold(self, connection: Connection, keys: Sequence[tuple[type, tuple[str, ...]]]) -> None:
-        """Hold the keys against the writers of other processes, always in the same order."""
-        if self._lock is not None:
-            for name in sorted({"\x1f".join((kind.__name__, *key)) for kind, key in keys}):
-                connection.fetch(self._lock, (name,))
-
     def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = Connection(self._engine)
@@ -146,19 +158,29 @@ class Batches:
 
     def _roll_back(self) -> None:
         """Give up the transaction; a connection that cannot is closed, and the next batch opens another."""
+        connection = self._connection
+        if connection is None:
+            return
         try:
-            if self._connection is not None:
-                self._connection.rollback()
+            self._is_open = connection.is_lost and connection.is_committing
+            connection.rollback()
         except self._driver.Error:
             self.close()
 
     def _is_unwritable(self, error: Exception) -> bool:
         """Tell a fault of the database from one of the rows."""
+        if is_conflict(error):
+            return False
         of_rows = ("IntegrityError", "DataError", "ProgrammingError", "NotSupportedError")
         return not isinstance(error, tuple(getattr(self._driver, name) for name in of_rows))
 
 
 def _unstorable(fault: Exception) -> BrokerError:
+    if is_conflict(fault):
+        hint = "send again; if it stays, look for other programs than brokers that write to the database"
+        error = BrokerError("other writers were in the way each time", code="S001", ack="AR", hint=hint)
+        error.__cause__ = fault
+        return error
     error = BrokerError(
         f"what was decided cannot be stored: {type(fault).__name__}",
         code="S002",

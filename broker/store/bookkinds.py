@@ -244,5 +244,5 @@ INSTANCE = Kind(
     identity=lambda instance: (instance.sop_uid, instance.digest),
     keys=lambda instance: (("sop", instance.sop_uid), ("study", instance.study_uid)),
     finders={"sop": by(t.instances.c.sop_uid), "study": by(t.instances.c.study_uid)},
-    columns=lambda instance, version: (instance.study_uid, instance.series_uid, instance.path),
+    columns=lambda instance, version: (instance.study_uid, instance.series_uid, instance.spool, instance.path),
 )

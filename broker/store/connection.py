@@ -5,7 +5,7 @@ A busy writer runs some twenty statements a batch; SQLAlchemy's own execution wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,16 @@ from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
-from broker.store.dialects import begin_reading, begin_writing, is_in_transaction
+from broker.store.dialects import (
+    HOLD_ALL,
+    LET_GO,
+    begin_reading,
+    begin_writing,
+    hold,
+    is_in_transaction,
+    is_lost,
+    is_shared,
+)
 
 Row = tuple[Any, ...]
 
@@ -41,6 +50,9 @@ class Connection:
         self.dialect = engine.dialect
         self._begin = begin_writing(engine.dialect)
         self._snapshot = begin_reading(engine.dialect)
+        self._is_shared = is_shared(engine.dialect)
+        self._is_holding = False
+        self.is_committing = False
         try:
             self._raw = engine.raw_connection()
         except DBAPIError as error:
@@ -70,18 +82,32 @@ class Connection:
         finally:
             self.rollback()
 
-    def begin(self) -> None:
-        """Begin a writing transaction."""
+    def begin(self, names: Iterable[str] = (), *, is_alone: bool = False) -> None:
+        """Begin a writing transaction that holds *names* (or, alone, everything) against other processes' writers."""
+        if self._is_shared:
+            self._is_holding = True
+            self._cursor.execute(HOLD_ALL if is_alone else hold(names))
         self._cursor.execute(self._begin)
 
     def commit(self) -> None:
-        """Commit: on return everything is on disk."""
-        self._cursor.execute("COMMIT")
+        """Commit: on return everything is on disk. Failing here, `is_committing` stays: it may be there or not."""
+        self.is_committing = True
+        self._cursor.execute(f"COMMIT; {LET_GO}" if self._is_holding else "COMMIT")
+        self._is_holding = self.is_committing = False
 
     def rollback(self) -> None:
         """Give up the transaction, where the database has not done so itself."""
+        self.is_committing = False
         if is_in_transaction(self._raw.dbapi_connection):
             self._cursor.execute("ROLLBACK")
+        if self._is_holding:
+            self._cursor.execute(LET_GO)
+            self._is_holding = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server is gone, or has let this connection go."""
+        return is_lost(self._raw.dbapi_connection)
 
     def close(self) -> None:
         """Close; what is not committed is lost."""

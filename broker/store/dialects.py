@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Dialect, Engine, Insert, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -30,8 +32,7 @@ def open_engine(url: str) -> Engine:
         engine = create_engine(read, poolclass=NullPool, connect_args=arguments)
         event.listen(engine, "connect", _set_up_sqlite)
         return engine
-    options = {"autocommit": True, "options": f"-c lock_timeout={BUSY_TIMEOUT_SECONDS}s"}
-    return create_engine(read, poolclass=NullPool, connect_args=options, paramstyle="format")
+    return create_engine(read, poolclass=NullPool, connect_args=_postgresql_options(), paramstyle="format")
 
 
 def database_file(url: str) -> Path | None:
@@ -41,8 +42,12 @@ def database_file(url: str) -> Path | None:
 
 
 def begin_writing(dialect: Dialect) -> str:
-    """Give the statement that begins a writing transaction; on SQLite it takes the lock at once."""
-    return "BEGIN IMMEDIATE" if dialect.name == "sqlite" else "BEGIN"
+    """Give the statement that begins a writing transaction.
+
+    SQLite takes the lock of the one writer at once. PostgreSQL holds whatever is read, also that a row was not there,
+    against the writers of other processes: of two that contradict each other one fails (`is_conflict`).
+    """
+    return "BEGIN IMMEDIATE" if dialect.name == "sqlite" else "BEGIN ISOLATION LEVEL SERIALIZABLE"
 
 
 def begin_reading(dialect: Dialect) -> str:
@@ -56,9 +61,35 @@ def is_in_transaction(connection: Any) -> bool:
     return bool(info.transaction_status if info is not None else connection.in_transaction)
 
 
-def advisory_lock(dialect: Dialect) -> str | None:
-    """Give the statement that holds a key against the writers of other processes; SQLite has one writer a file."""
-    return None if dialect.name == "sqlite" else "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+def is_lost(connection: Any) -> bool:
+    """Say whether a driver's connection has lost its server; a SQLite connection has none."""
+    return bool(getattr(connection, "closed", False))
+
+
+def is_shared(dialect: Dialect) -> bool:
+    """Say whether other processes may write to the database; a SQLite file has one broker (locking.py)."""
+    return dialect.name != "sqlite"
+
+
+def is_conflict(error: Exception) -> bool:
+    """Say whether the writer of another process was in the way: nothing has taken effect, and once more it may."""
+    return getattr(error, "sqlstate", None) in ("40001", "40P01")
+
+
+def hold(names: Iterable[str]) -> str:
+    """Give the statement that holds names against the writers of other processes until `LET_GO`, where they are shared.
+
+    All hold them in the same order, so that no two wait for each other. It comes before the transaction: what that
+    reads has to be newer than what the one before has written.
+    """
+    numbers = sorted({int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True) for name in names})
+    return f"{_WITH_OTHERS}; SELECT pg_advisory_lock(name) FROM unnest(ARRAY{numbers}::bigint[]) AS held(name)"
+
+
+_WITH_OTHERS: Final = "SELECT pg_advisory_lock_shared(0)"
+HOLD_ALL: Final = "SELECT pg_advisory_lock(0)"
+"""Writes alone: waits for all who write, and lets nobody begin."""
+LET_GO: Final = "SELECT pg_advisory_unlock_all()"
 
 
 def upsert(dialect: Dialect, table: Table) -> Insert:
@@ -84,6 +115,29 @@ def _read(url: str) -> URL:
     if read.get_backend_name() == "postgresql":
         return read.set(drivername="postgresql+psycopg")
     raise _unusable(f"{read.render_as_string()} is no database that the broker can use")
+
+
+def _postgresql_options() -> dict[str, Any]:
+    """Wait for nothing without end: neither for a lock, nor for a server whose machine is gone.
+
+    A server that loses sight of a broker lets go of what that held.
+    """
+    limits = {
+        "lock_timeout": f"{BUSY_TIMEOUT_SECONDS}s",
+        "idle_in_transaction_session_timeout": "30s",
+        "tcp_keepalives_idle": 10,
+        "tcp_keepalives_interval": 5,
+        "tcp_keepalives_count": 3,
+    }
+    return {
+        "autocommit": True,
+        "connect_timeout": BUSY_TIMEOUT_SECONDS,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+    }
 
 
 def _unusable(message: str) -> ConfigurationError:

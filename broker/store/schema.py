@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import ConfigurationError
-from broker.store.dialects import begin_writing
+from broker.store.dialects import HOLD_ALL, begin_writing, is_shared
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in migrations/versions."""
 
 
@@ -21,6 +21,8 @@ def bring_up_to_date(engine: Engine) -> None:
     """
     try:
         with engine.connect() as connection:
+            if is_shared(engine.dialect):
+                connection.exec_driver_sql(HOLD_ALL)  # until it is closed; of brokers that start together one upgrades
             if find_revision(connection) != HEAD:
                 _upgrade(connection)
     except DBAPIError as error:

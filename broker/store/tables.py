@@ -22,13 +22,16 @@ from sqlalchemy.sql.elements import ColumnElement
 
 metadata = MetaData()
 
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Sorted and compared by code points, as SQLite does, whatever language a PostgreSQL database was made with."""
+
 
 def _key(name: str) -> Column[str]:
-    return Column(name, Text, primary_key=True)
+    return Column(name, TEXT, primary_key=True)
 
 
 def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
+    return Column(name, TEXT, nullable=False)
 
 
 def _number(name: str) -> Column[int]:
@@ -182,9 +185,11 @@ instances = Table(
     _key("digest"),
     _text("study_uid"),
     _text("series_uid"),
+    Column("spool", TEXT, nullable=False, server_default=text("''")),
     _text("path"),
     _text("document"),
 )
+"""*spool* tells whose file it is: each broker forwards what its own spool holds."""
 _index("instances_study", instances.c.study_uid, instances.c.series_uid)
 
 messages = Table(
@@ -265,6 +270,9 @@ _index("deliveries_order", deliveries.c.order_id, where="order_id <> ''")
 users = Table("users", metadata, _key("name"), _text("document"))
 tokens = Table("tokens", metadata, _key("name"), _text("token_hash"), _text("document"))
 _index("tokens_hash", tokens.c.token_hash, is_unique=True)
+
+leases = Table("leases", metadata, _key("name"), _text("document"))
+"""What only one of several brokers does, and which one."""
 
 probe = Table("probe", metadata, _key("name"), _text("at"))
 """One row, written to find out whether the store can be written again."""

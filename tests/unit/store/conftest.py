@@ -1,4 +1,4 @@
-"""A real store on SQLite in a temporary folder, and rows to put into it."""
+"""A real store, on SQLite and on PostgreSQL, and rows to put into it."""
 
 from __future__ import annotations
 
@@ -142,22 +142,33 @@ def find() -> Callable[..., Job[tuple[Any, ...]]]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
+    """Name the file of a SQLite database, for what only SQLite has."""
     return tmp_path / "broker.db"
 
 
 @pytest.fixture
-def batches(database: Path) -> Iterator[Batches]:
+def select(database_url: str) -> Callable[[str], list[tuple[Any, ...]]]:
+    """Look into the database past the store."""
+
+    def look(statement: str) -> list[tuple[Any, ...]]:
+        with open_engine(database_url).connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(statement)]
+
+    return look
+
+
+@pytest.fixture
+def batches(database_url: str) -> Iterator[Batches]:
     """What runs jobs in one transaction, without the thread around it."""
-    engine = open_engine(f"sqlite:///{database}")
+    engine = open_engine(database_url)
     bring_up_to_date(engine)
     made = Batches(engine, lambda event: ())
     yield made
     made.close()
 
 
-@pytest.fixture
-def opened(database: Path) -> Callable[..., AbstractAsyncContextManager[Store]]:
-    """Open the store of the test; more than once, one after the other, for a restart."""
+def opener(url: str) -> Callable[..., AbstractAsyncContextManager[Store]]:
+    """Open the store at *url*; more than once, one after the other, for a restart."""
 
     def die(error: BaseException) -> None:
         raise AssertionError("the writer died") from error
@@ -167,10 +178,22 @@ def opened(database: Path) -> Callable[..., AbstractAsyncContextManager[Store]]:
         fan_out: Callable[[Event], tuple[Delivery, ...]] = lambda event: (),
         on_death: Callable[[BaseException], None] = die,
     ) -> AsyncIterator[Store]:
-        store = await Store.open(f"sqlite:///{database}", fan_out=fan_out, on_death=on_death)
+        store = await Store.open(url, fan_out=fan_out, on_death=on_death)
         try:
             yield store
         finally:
             await store.close()
 
     return open_store
+
+
+@pytest.fixture
+def opened(database_url: str) -> Callable[..., AbstractAsyncContextManager[Store]]:
+    """Open the store of the test."""
+    return opener(database_url)
+
+
+@pytest.fixture
+def opened_file(database: Path) -> Callable[..., AbstractAsyncContextManager[Store]]:
+    """Open a store on SQLite."""
+    return opener(f"sqlite:///{database}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from broker.domain.order import Order
 from broker.domain.records import StoredMessage
 from broker.errors import BrokerError
@@ -61,7 +59,7 @@ def test_a_repeat_key_can_be_handed_on_in_one_job(batches, rows, save, find):
     assert [message.id for message in batches.run([find(StoredMessage, "key", "k")])[0].result] == ["message-002"]
 
 
-def test_a_conflict_is_decided_once_more_on_fresh_rows(batches, rows, database, save):
+def test_a_conflict_is_decided_once_more_on_fresh_rows(batches, rows, save):
     batches.run([save(rows.message(1, key="k"))])
     tries = []
 
@@ -75,19 +73,16 @@ def test_a_conflict_is_decided_once_more_on_fresh_rows(batches, rows, database, 
     assert (outcome.result, len(tries)) == ("another", 2)
 
 
-def test_events_and_their_deliveries_are_kept_with_their_cause(batches, rows, database):
+def test_events_and_their_deliveries_are_kept_with_their_cause(batches, rows, select):
     batches._fan_out = lambda event: (rows.delivery(event_id=event.id),)
     job = Job(keys=(), decide=lambda held: Changes(save=(rows.order(),), events=(rows.event(),), result=None))
 
     batches.run([job])
 
-    with sqlite3.connect(database) as connection:
-        assert connection.execute("SELECT event_id FROM deliveries JOIN events ON events.id = event_id").fetchall() == [
-            ("event-001",)
-        ]
+    assert select("SELECT event_id FROM deliveries JOIN events ON events.id = event_id") == [("event-001",)]
 
 
-def test_a_job_whose_fan_out_fails_leaves_nothing(batches, rows, database):
+def test_a_job_whose_fan_out_fails_leaves_nothing(batches, rows, select):
     def fan_out(event):
         raise ValueError("no such destination")
 
@@ -97,18 +92,16 @@ def test_a_job_whose_fan_out_fails_leaves_nothing(batches, rows, database):
     (outcome,) = batches.run([job])
 
     assert isinstance(outcome.error, ValueError)
-    with sqlite3.connect(database) as connection:
-        assert connection.execute("SELECT count(*) FROM orders").fetchall() == [(0,)]
+    assert select("SELECT count(*) FROM orders") == [(0,)]
 
 
-def test_an_unchanged_row_keeps_its_version(batches, rows, save, database):
+def test_an_unchanged_row_keeps_its_version(batches, rows, save, select):
     batches.run([save(rows.patient())])
-    with sqlite3.connect(database) as connection:
-        before = connection.execute("SELECT version FROM patients").fetchall()
+    before = select("SELECT version FROM patients")
 
-        batches.run([Job(keys=(), decide=lambda held: Changes(save=held.find(*_patient()), result=None))])
+    batches.run([Job(keys=(), decide=lambda held: Changes(save=held.find(*_patient()), result=None))])
 
-        assert connection.execute("SELECT version FROM patients").fetchall() == before
+    assert select("SELECT version FROM patients") == before
 
 
 def _patient():

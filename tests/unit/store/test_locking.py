@@ -13,11 +13,11 @@ from broker.errors import ConfigurationError
 from broker.store.locking import FileLock
 
 
-def test_a_second_broker_is_told_who_has_the_database(opened, database):
+def test_a_second_broker_is_told_who_has_the_database(opened_file, database):
     async def story():
-        async with opened():
+        async with opened_file():
             with pytest.raises(ConfigurationError) as raised:
-                async with opened():
+                async with opened_file():
                     pass
         return raised.value
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 
 import pytest
@@ -13,15 +12,14 @@ from broker.errors import BrokerError
 from broker.ports import Changes, Job
 
 
-def test_jobs_that_wait_together_share_a_transaction(opened, rows, save, database):
+def test_jobs_that_wait_together_share_a_transaction(opened, rows, save, select):
     async def story():
         async with opened() as store:
             await asyncio.gather(*(store.run(save(rows.order(n))) for n in range(50)))
 
     asyncio.run(asyncio.wait_for(story(), 30))
 
-    with sqlite3.connect(database) as connection:
-        stored, transactions = connection.execute("SELECT count(*), count(DISTINCT version) FROM orders").fetchone()
+    ((stored, transactions),) = select("SELECT count(*), count(DISTINCT version) FROM orders")
     assert stored == 50
     assert transactions <= 5
 
