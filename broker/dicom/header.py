@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from broker.dicom.charset import find_charset
+from broker.dicom.tail import DEPTH_LIMIT, ELEMENT_LIMIT, LONG_VRS, SHORT_VRS, Tail
 from broker.domain.order import Identity
 from broker.domain.study import ObjectFacts
 
@@ -24,8 +25,6 @@ _EXPLICIT: Final = {order: struct.Struct(order + "HH2sH") for order in "<>"}
 _LENGTH: Final = {order: struct.Struct(order + "I") for order in "<>"}
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LONG_VRS: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-_SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 
 _PERFORMED, _REQUESTS, _ISSUER = 0x00081111, 0x00400275, 0x00080051
 _SEQUENCES: Final = frozenset((_PERFORMED, _REQUESTS, _ISSUER))
@@ -44,8 +43,6 @@ _UID: Final = re.compile(r"[0-9.]{1,64}")
 
 VALUE_LIMIT: Final = 1024
 """The longest value that is read; the standard allows 64 characters, with escapes and three name groups."""
-ELEMENT_LIMIT: Final = 20_000
-DEPTH_LIMIT: Final = 32
 ITEM_LIMIT: Final = 100
 INFLATED_LIMIT: Final = 1024 * 1024
 
@@ -94,24 +91,48 @@ class HeaderReader:
         self._top: dict[int, bytes] = {}
         self._items: dict[int, list[dict[int, bytes]]] = {tag: [] for tag in _SEQUENCES}
         self._facts: ObjectFacts | None = None
+        self._tail: Tail | None = None
+        self._is_lost = False
+        self._is_cut_short = False
 
     def feed(self, fragment: bytes) -> ObjectFacts | None:
         """Take the next bytes; give the facts as soon as all are known, or no more can be."""
         if self._facts is not None:
+            if self._tail is not None:
+                self._tail.feed(fragment)
             return self._facts
         try:
             self._buffer += self._inflate(fragment)
             is_over = self._walk() or self._is_inflated()
         except (_Unreadable, zlib.error):
-            is_over = True
-        return self.finish() if is_over else None
+            is_over, self._is_lost = True, True
+        if not is_over:
+            return None
+        if not self._is_lost and self._inflater is None:
+            is_implicit, order = self._encoding
+            self._tail = Tail(self._buffer[self._at :], is_implicit=is_implicit, order=order)
+        return self.finish()
 
     def finish(self) -> ObjectFacts:
-        """Give what is known; the data set has ended."""
+        """Give what is known."""
         if self._facts is None:
             self._facts = _facts(self._top, self._items, *self._command)
+            self._is_cut_short = self._is_unfinished()
             self._buffer = b""
         return self._facts
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Say whether the data set, which has ended, ended in the middle of an element; not known of a deflated one."""
+        return self._is_cut_short if self._tail is None else self._tail.is_cut_short
+
+    def _is_unfinished(self) -> bool:
+        if self._is_lost or self._tail is not None or self._inflater is not None:
+            return False
+        missing = self._at - len(self._buffer)
+        end = self._start + len(self._buffer)
+        is_inside = any(one.end is not None and one.end > end for one in self._stack)
+        return missing > 1 or is_inside or bool(self._buffer[self._at :].strip(b"\0"))
 
     def _inflate(self, fragment: bytes) -> bytes:
         if self._inflater is None:
@@ -152,18 +173,18 @@ class HeaderReader:
             group, number, vr, length = unpack(buffer, at)
             tag = group << 16 | number
             if not self._elements:
-                is_implicit = vr not in _SHORT_VRS and vr not in _LONG_VRS
+                is_implicit = vr not in SHORT_VRS and vr not in LONG_VRS
                 self._encoding = (is_implicit, order)
             self._elements += 1
             body = at + 8
             if is_implicit or group == 0xFFFE:
                 (length,) = unpack_length(buffer, at + 4)
-            elif vr in _LONG_VRS:
+            elif vr in LONG_VRS:
                 body = at + 12
                 if len(buffer) < body:
                     break
                 (length,) = unpack_length(buffer, at + 8)
-            elif vr not in _SHORT_VRS:
+            elif vr not in SHORT_VRS:
                 raise _Unreadable
             if is_inside or tag in _WANTED or tag > _LAST or length == _UNDEFINED:
                 self._at = at

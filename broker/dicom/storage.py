@@ -104,8 +104,7 @@ class Reception:
 
     def write(self, fragment: bytes) -> None:
         """Take the next piece of the data set; raise Failure A700H when the spool cannot."""
-        if self._facts is None:
-            self._facts = self._header.feed(fragment)
+        self._facts = self._header.feed(fragment)
         try:
             if self._part is not None:
                 self._part.write(fragment)
@@ -125,6 +124,10 @@ class Reception:
         if not facts.sop_uid:
             self.abandon()
             raise Failure(Status.CANNOT_UNDERSTAND, "no SOP Instance UID in command and data set")
+        if self._header.is_cut_short:
+            self.abandon()
+            log.error("storage.object_refused", calling=self._request.calling_ae, reason="the data set is cut short")
+            raise Failure(Status.CANNOT_UNDERSTAND, "the data set ends in the middle of an element")
         self._warn_of_contradiction(facts)
         spool, meta = self._storage.spool, self._meta()
         try:

@@ -2,14 +2,15 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from broker.dicom.header import ELEMENT_LIMIT, HeaderReader
+from broker.dicom.header import HeaderReader
+from broker.dicom.tail import ELEMENT_LIMIT
 from broker.domain.order import Identity
 from broker.domain.study import ObjectFacts
 
@@ -167,6 +168,62 @@ def test_what_follows_a_deflated_data_set_is_not_gathered() -> None:
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     short = deflater.compress(encoded(image(), EXPLICIT)[:40]) + deflater.flush()
     assert HeaderReader(DEFLATED, "1.9.9", "1.8.8").feed(short) is not None
+
+
+def is_cut_short(raw: bytes, syntax: str, size: int = 64) -> bool:
+    reader = HeaderReader(syntax, "1.9.9", "1.8.8")
+    for start in range(0, len(raw), size):
+        reader.feed(raw[start : start + size])
+    reader.finish()
+    return reader.is_cut_short
+
+
+def top_ends(dataset: Dataset, syntax: str) -> set[int]:
+    """Give where each element at the top ends."""
+    parts = [encoded(dataset[: element.tag + 1], syntax) for element in dataset]
+    return {0, *(len(part) for part in parts)}
+
+
+def image_with_a_tail() -> Dataset:
+    one, inner = image(), Dataset()
+    inner.PatientName, inner.CodeValue = "X", "Y"
+    inner.ReferencedImageSequence = Sequence([Dataset(), Dataset()])
+    one.SharedFunctionalGroupsSequence = Sequence([inner, inner])
+    one.PixelData = bytes(range(1, 200)) + b"\1"
+    return one
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG])
+@given(data=st.data(), size=st.integers(1, 300))
+@settings(max_examples=60, deadline=None)
+def test_an_end_in_the_middle_of_an_element_is_seen(syntax: str, data: st.DataObject, size: int) -> None:
+    dataset = image_with_a_tail()
+    whole = encoded(dataset, syntax)
+    ends = top_ends(dataset, syntax)
+    cut = data.draw(st.integers(0, len(whole)) | st.sampled_from(sorted(ends)))
+    is_padding = any(cut - end < 8 and not whole[end:cut].strip(b"\0") for end in ends if end <= cut)
+    assume(cut + 1 not in ends)  # a pad byte that was left out
+    assert is_cut_short(whole[:cut], syntax, size) is not is_padding
+
+
+@pytest.mark.parametrize("size", [1, 50, 5000])
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG, DEFLATED])
+def test_a_data_set_of_open_ended_sequences_is_whole(syntax: str, size: int) -> None:
+    assert not is_cut_short(encoded(image_with_a_tail(), syntax, True), syntax, size)
+
+
+def test_compressed_frames_are_followed_to_their_end() -> None:
+    header = encoded(image()[:0x7FE00000], EXPLICIT)
+    frames = struct.pack("<HHI", 0xFFFE, 0xE000, 0) + struct.pack("<HHI", 0xFFFE, 0xE000, 300) + bytes(300)
+    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + frames
+    assert not is_cut_short(header + pixels[:-1], JPEG)  # a pad byte
+    assert is_cut_short(header + pixels[:-2], JPEG)
+    assert not is_cut_short(header + pixels + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0), JPEG)
+
+
+@pytest.mark.parametrize("raw", [b"\xff" * 640, (struct.pack("<HHI", 0x51, 2, 0xFFFFFFFF)) * 5_000])
+def test_what_cannot_be_followed_is_no_evidence(raw: bytes) -> None:
+    assert not is_cut_short(encoded(image(), EXPLICIT) + raw, EXPLICIT)
 
 
 @given(st.binary(max_size=300), st.sampled_from([IMPLICIT, EXPLICIT, BIG, DEFLATED]), st.integers(1, 40))

@@ -129,7 +129,7 @@ def test_the_data_set_says_what_it_is(storage: Storage, book: Book) -> None:
 
 
 def test_the_command_says_it_when_the_data_set_does_not(storage: Storage, book: Book) -> None:
-    assert store(storage, b"no header at all", uid="1.7") == 0x0000
+    assert store(storage, b"\x08\x00\x60\x00CS\x02\x00CT", uid="1.7") == 0x0000
     assert (book.rows[0][0].sop_uid, book.rows[0][1].study_uid) == ("1.7", "1.7")
 
 
@@ -137,6 +137,18 @@ def test_an_object_that_nobody_names_is_refused(storage: Storage, book: Book) ->
     with pytest.raises(Failure) as refusal:
         store(storage, b"no header at all", uid=None)
     assert (refusal.value.response.status, book.rows, files(storage)) == (0xC000, [], [])
+
+
+@pytest.mark.parametrize("missing", [2, 3 * HELD_LIMIT // 2])
+def test_an_object_that_ends_in_the_middle_is_refused_and_leaves_nothing(
+    storage: Storage, book: Book, missing: int
+) -> None:
+    pixels = b"\xe0\x7f\x10\x00OB\x00\x00" + (2 * HELD_LIMIT).to_bytes(4, "little") + bytes(2 * HELD_LIMIT)
+    with pytest.raises(Failure) as refusal:
+        store(storage, DATA_SET + pixels[:-missing], size=100_000)
+    assert (refusal.value.response.status, book.rows, files(storage)) == (0xC000, [], [])
+    assert storage.held_size == 0
+    assert store(storage, DATA_SET + pixels, size=100_000) == 0x0000
 
 
 def test_a_header_that_comes_late_is_still_read(storage: Storage, book: Book) -> None:
