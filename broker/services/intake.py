@@ -21,7 +21,7 @@ from broker.mapping.catalogue import Catalogue
 from broker.mapping.engine import Translation
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.orderbook import Draft, Source, apply_request, request_numbers
-from broker.services.received import Effects, ListenerRules, Received, Wanted, stored_message
+from broker.services.received import Effects, ListenerRules, Received, Wanted, remarks_of, stored_message
 from broker.services.refusals import (
     RESPONSES,
     Fault,
@@ -194,7 +194,8 @@ class Intake:
             before = next(iter(held.find(StoredMessage, "problem", problem_key)), None)
         state, answer = self._settle(received, wanted, effects.faults)
         stored = stored_message(received, wanted, effects, state, answer, before)
-        events = [replace(event, ref={"message": stored.id}) for event in draft.events]
+        remarks = remarks_of(stored)
+        events = [replace(event, text=event.text + remarks, ref={"message": stored.id}) for event in draft.events]
         if before is not None and before.error == stored.error:
             events = [event for event in events if event.type != "order.noted"]
         elif effects.faults:

@@ -10,11 +10,13 @@ from typing import Literal
 
 from broker.domain.records import MessageState, StoredMessage
 from broker.domain.request import OrderRequest
+from broker.errors import without_values
 from broker.hl7.charset import Decoded
 from broker.hl7.message import Message
 from broker.services.refusals import Fault
 
 WARNINGS_KEPT = 50
+REMARKS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,15 @@ def stored_message(
         order_ids=effects.order_ids,
         count=before.count + 1 if before else 1,
     )
+
+
+def remarks_of(stored: StoredMessage) -> str:
+    """Say in a timeline what was mended; of a message with several orders, that something was."""
+    told = [without_values(warning) for warning in stored.warnings]
+    shown = told[:REMARKS_SHOWN] if len(stored.order_ids) == 1 else []
+    rest = len(told) - len(shown)
+    more = [f"{rest} {'more ' if shown else ''}warning{'s' if rest > 1 else ''}, see the message"] if rest else []
+    return "".join(f"; {remark}" for remark in (*shown, *more))
 
 
 def _few(warnings: Sequence[str]) -> tuple[str, ...]:

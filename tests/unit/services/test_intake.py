@@ -164,6 +164,15 @@ def test_a_text_that_was_cut_is_told_with_the_message(desk: Any, hl7: Any) -> No
     assert any("characters" in warning for warning in desk.messages()[0].warnings)
 
 
+def test_the_timeline_says_what_was_mended(desk: Any, hl7: Any) -> None:
+    desk.send(hl7.person("77041", birth="1980"), hl7.orc(), hl7.obr("A1"))
+    desk.send(hl7.person("77041", birth="1980"), hl7.orc(number="2"), hl7.obr("A2"), hl7.orc(number="3"), hl7.obr("A3"))
+
+    one, *several = [event.text for event in desk.events if event.type == "order.scheduled"]
+    assert "; PatientBirthDate: '***' is not a date (from PID-7), sent empty" in one
+    assert [text.endswith("; 1 warning, see the message") for text in several] == [True, True]
+
+
 @pytest.mark.parametrize(("name", "accession", "answer"), [(b"M\xfcller^Eva", b"A1", "AA"), (b"M^E", b"A\xfc1", "AE")])
 def test_only_an_identifier_that_cannot_be_read_is_refused(
     desk: Any, name: bytes, accession: bytes, answer: str
