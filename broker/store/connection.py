@@ -69,6 +69,10 @@ class Connection:
         statement = compiled(self.dialect, query)
         return self.fetch(statement.text, statement.parameters)
 
+    def run(self, text: str, parameters: Sequence[Any]) -> None:
+        """Run one statement that gives no rows."""
+        self._cursor.execute(text, parameters)
+
     def write(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for each of *rows*."""
         self._cursor.executemany(text, rows)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from broker.store.connection import Connection
+from broker.store.connection import Connection, Row
 from broker.store.held import HeldRows
-from broker.store.kinds import Kind, Projection
-from broker.store.statements import KindStatements
+from broker.store.kinds import Kind
+from broker.store.statements import MOST_KEYS, Insertion, KindStatements, ProjectionStatements
 
 
 class Versions:
@@ -39,17 +39,23 @@ def _write(
     if deleted:
         connection.write(statements.delete, [kind.identity(row) for row in deleted])
     if saved:
-        connection.write(statements.save, [kind.row(row, version) for row in saved])
-    for projection in statements.projections:
-        cleared = _cleared(kind, projection.projection, saved, deleted)
-        if cleared:
-            connection.write(projection.clear, cleared)
-        added = [made for row in saved for made in projection.projection.rows(row, version)]
-        if added:
-            connection.write(projection.add, added)
+        _insert(statements.save, [kind.row(row, version) for row in saved], connection)
+    for one in statements.projections:
+        _clear(one, [*deleted, *saved] if one.projection.owner else deleted, kind, connection)
+        _insert(one.add, [made for row in saved for made in one.projection.rows(row, version)], connection)
 
 
-def _cleared(kind: Kind[Any], projection: Projection[Any], saved: list[Any], deleted: list[Any]) -> list[Any]:
-    if projection.owner:
-        return [kind.identity(row) for row in (*deleted, *saved)]
-    return [made for row in deleted for made in projection.rows(row, 0)]
+def _clear(one: ProjectionStatements[Any], rows: list[Any], kind: Kind[Any], connection: Connection) -> None:
+    """Take away what was made of *rows*: all that they own, or what they would give now."""
+    projection = one.projection
+    if projection.owner and rows:
+        owners = [kind.identity(row)[0] for row in rows]
+        for i in range(0, len(owners), MOST_KEYS):
+            connection.run(*one.clear_owners.query({projection.owner: owners[i : i + MOST_KEYS]}))
+    elif rows:
+        connection.write(one.clear, [made for row in rows for made in projection.rows(row, 0)])
+
+
+def _insert(insertion: Insertion, rows: list[Row], connection: Connection) -> None:
+    for text, parameters in insertion.queries(rows):
+        connection.run(text, parameters)

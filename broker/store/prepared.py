@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Dialect, Select
+from sqlalchemy import Delete, Dialect, Select
 
 from broker.store.connection import Row, Statement, compiled
 
@@ -25,7 +25,7 @@ class _Slot:
 class Prepared:
     """Queries of one form. *build* makes the query from what it is given for each condition that is asked."""
 
-    def __init__(self, dialect: Dialect, build: Callable[[Asked], Select[Any]]) -> None:
+    def __init__(self, dialect: Dialect, build: Callable[[Asked], Select[Any] | Delete]) -> None:
         self._dialect = dialect
         self._build = build
         self._made: dict[tuple[tuple[str, int], ...], Statement] = {}

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import CTE, Dialect, Insert, Select, Table, Text, bindparam, column, delete, insert, select, values
+from sqlalchemy import (
+    CTE,
+    Column,
+    Delete,
+    Dialect,
+    Insert,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    column,
+    delete,
+    insert,
+    select,
+    values,
+)
 
 from broker.store.connection import Row, compiled
 from broker.store.dialects import insert_new, upsert
@@ -17,6 +33,8 @@ T = TypeVar("T")
 
 MOST_KEYS = 256
 """Keys in one query; more are asked for in turns."""
+MOST_ROWS = 64
+"""Rows in one INSERT; a power of two."""
 
 
 class Lookup(Generic[T]):
@@ -49,16 +67,48 @@ class Lookup(Generic[T]):
         return query.where(*(column == keys.c[column.name] for column in finder.columns))
 
 
+class Insertion:
+    """An INSERT for any number of rows, written out for 1, 2, 4 ... of them.
+
+    One statement for many rows is run in one go while other threads work; one for each row stops for them at every row.
+    """
+
+    def __init__(self, dialect: Dialect, statement: Insert, table: Table) -> None:
+        text = compiled(dialect, statement, column_keys=[column.name for column in table.columns]).text
+        self._head, _, rest = text.partition(" VALUES ")
+        self._row, mark, end = rest.partition(" ON CONFLICT")
+        self._end = mark + end
+        self._texts: dict[int, str] = {}
+
+    def queries(self, rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
+        """Give the statements that insert *rows*, with their parameters."""
+        start = 0
+        while start < len(rows):
+            count = min(MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+            turn = rows[start : start + count]
+            yield self._texts.get(count) or self._write(count), tuple(chain.from_iterable(turn))
+            start += count
+
+    def _write(self, count: int) -> str:
+        text = f"{self._head} VALUES {', '.join([self._row] * count)}{self._end}"
+        self._texts[count] = text
+        return text
+
+
 class ProjectionStatements(Generic[T]):
     """Takes away and adds the rows of one projection: by their owner, or one by one."""
 
     def __init__(self, dialect: Dialect, kind: Kind[T], projection: Projection[T]) -> None:
         self.projection = projection
-        columns = [projection.table.c[projection.owner]] if projection.owner else projection.table.columns
-        conditions = [column == bindparam(column.name) for column in columns]
-        self.clear = compiled(dialect, delete(projection.table).where(*conditions)).text
-        new = insert(projection.table) if projection.owner else insert_new(dialect, projection.table)
-        self.add = _insert_text(dialect, new, projection.table)
+        table = projection.table
+        self.clear = _delete_text(dialect, table, table.columns)
+        self.clear_owners = Prepared(dialect, self._clear_owners)
+        new = insert(table) if projection.owner else insert_new(dialect, table)
+        self.add = Insertion(dialect, new, table)
+
+    def _clear_owners(self, asked: Asked) -> Delete:
+        table, owner = self.projection.table, self.projection.owner
+        return delete(table).where(table.c[owner].in_(asked[owner]))
 
 
 class KindStatements(Generic[T]):
@@ -75,15 +125,14 @@ class KindStatements(Generic[T]):
         }
 
     @cached_property
-    def save(self) -> str:
+    def save(self) -> Insertion:
         """The upsert of the kind's own table."""
-        return _insert_text(self._dialect, upsert(self._dialect, self.kind.table), self.kind.table)
+        return Insertion(self._dialect, upsert(self._dialect, self.kind.table), self.kind.table)
 
     @cached_property
     def delete(self) -> str:
         """The deletion by primary key."""
-        conditions = [column == bindparam(column.name) for column in self.kind.identity_columns]
-        return compiled(self._dialect, delete(self.kind.table).where(*conditions)).text
+        return _delete_text(self._dialect, self.kind.table, self.kind.identity_columns)
 
     @cached_property
     def projections(self) -> tuple[ProjectionStatements[T], ...]:
@@ -97,5 +146,6 @@ def _keys_table(names: Sequence[str], asked: Asked) -> CTE:
     return values(*(column(name, Text) for name in names), name="keys").data(rows).cte("keys")
 
 
-def _insert_text(dialect: Dialect, statement: Insert, table: Table) -> str:
-    return compiled(dialect, statement, column_keys=[column.name for column in table.columns]).text
+def _delete_text(dialect: Dialect, table: Table, columns: Iterable[Column[Any]]) -> str:
+    conditions = [column == bindparam(column.name) for column in columns]
+    return compiled(dialect, delete(table).where(*conditions)).text
