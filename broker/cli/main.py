@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "worklist": ("worklist", "Show what a scanner would be given now."),
     "why": ("why", "Say why a scanner sees an order, or does not."),
     "deliveries": ("deliveries", "List, retry or cancel what is on its way out."),
+    "studies": ("studies", "List studies; release, reject or link those that are in doubt."),
     "user": ("user", "Add a user of the console."),
     "token": ("token", "Add a token for the API."),
 }

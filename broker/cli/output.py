@@ -16,15 +16,16 @@ _STYLES = {
     **dict.fromkeys(("completed", "COMPLETED", "available", "delivered", "matched", "AA", "CA", "yes", "up"), "green"),
     **dict.fromkeys(("scheduled", "SCHEDULED", "ARRIVED", "READY", "arriving"), "cyan"),
     **dict.fromkeys(
-        ("in_progress", "STARTED", "executing", "retryable", "on_hold", "ON_HOLD", "unscheduled"), "yellow"
+        ("in_progress", "STARTED", "executing", "retryable", "on_hold", "ON_HOLD", "unscheduled", "released"), "yellow"
     ),
     **dict.fromkeys(
-        ("discontinued", "DISCONTINUED", "dead", "mismatched", "AE", "AR", "CE", "CR", "no", "down"), "red"
+        ("discontinued", "DISCONTINUED", "dead", "mismatched", "held", "rejected", "AE", "AR", "CE", "CR", "no", "down"),
+        "red",
     ),
     **dict.fromkeys(("cancelled", "CANCELED"), "dim"),
 }
 _WIDE = 100_000
-_WHOLE = frozenset({"START", "AT"})
+_WHOLE = frozenset({"START", "AT", "SINCE", "UNTIL"})
 """Columns of a table that are never broken into lines."""
 
 

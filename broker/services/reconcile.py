@@ -73,6 +73,10 @@ class Reconciliation:
         self._gauge = gauge
         self._waker = asyncio.Event()
 
+    def release_at(self, study: Study) -> datetime | None:
+        """Tell when a held study is released if nobody decides."""
+        return study.first_at + self._rules.hold_max if study.state == "held" else None
+
     def wake(self) -> None:
         """Look at what is held: something is new."""
         self._waker.set()
@@ -147,7 +151,7 @@ class Reconciliation:
         for study in await self._reader.in_state("held"):
             if not await self._writer.run(self._review(study.uid)):
                 count += 1
-                due = min(due, study.first_at + self._rules.hold_max)
+                due = min(due, self.release_at(study) or due)
         self._gauge.held(count)
         return due
 

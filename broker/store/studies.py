@@ -18,6 +18,9 @@ from broker.store.readers import Readers, page
 
 _WAITS: ColumnElement[bool] = literal_column("studies.is_complete = 0 AND studies.quiet_at <> ''")
 
+_WRITTEN = ("+00:00 ", "Z~")
+"""In a cursor, what stands between the moment and the UID is written so that an address needs no encoding."""
+
 
 class StudyReader:
     """What is committed of studies."""
@@ -36,9 +39,10 @@ class StudyReader:
         if state:
             query = query.where(c.state == state)
         if cursor:
-            query = query.where(c.last_at <= cursor.partition(" ")[0], place < cursor)
+            reached = cursor.replace(*_WRITTEN[::-1], 1)
+            query = query.where(c.last_at <= reached.partition(" ")[0], place < reached)
         rows, following = page(await self._readers.rows(query), limit)
-        return [STUDY.value(row[1]) for row in rows], following
+        return [STUDY.value(row[1]) for row in rows], following.replace(*_WRITTEN, 1)
 
     async def get(self, study_uid: str) -> Study | None:
         """Find one study."""

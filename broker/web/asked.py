@@ -12,6 +12,7 @@ from typing import Any
 from starlette.requests import Request
 
 from broker.web.calls import Asked, Call, Parameter
+from broker.web.guard import caller_of
 from broker.web.refusal import Refusal
 
 MAX_BODY = 64 * 1024
@@ -27,14 +28,16 @@ async def read(call: Call, request: Request, zone: tzinfo) -> Asked:
         said[name] = value
     places: dict[str, str] = {name: "path" if name in request.path_params else "query" for name in said}
     if any(parameter.place == "body" for parameter in call.parameters):
-        body = await _read_body(request)
+        is_needed = any(parameter.place == "body" and parameter.is_required for parameter in call.parameters)
+        body = await _read_body(request, is_needed)
         said |= body
         places |= dict.fromkeys(body, "body")
     allowed = {parameter.name: parameter for parameter in call.parameters}
     for name, place in places.items():
         if name not in allowed or allowed[name].place != place:
             raise Refusal(400, f"{name[:60]!r} is not a parameter of {call.template}", _allowed(call))
-    return Asked(values={name: _read_value(p, said.get(name), zone) for name, p in allowed.items()})
+    values = {name: _read_value(p, said.get(name), zone) for name, p in allowed.items()}
+    return Asked(values=values, caller=caller_of(request))
 
 
 def _allowed(call: Call) -> str:
@@ -42,7 +45,7 @@ def _allowed(call: Call) -> str:
     return f"allowed: {', '.join(names)}" if names else "it takes none"
 
 
-async def _read_body(request: Request) -> Mapping[str, Any]:
+async def _read_body(request: Request, is_needed: bool) -> Mapping[str, Any]:
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -52,6 +55,8 @@ async def _read_body(request: Request) -> Mapping[str, Any]:
                     raise Refusal(413, f"the body is larger than {MAX_BODY} bytes", "send less")
     except TimeoutError:
         raise Refusal(408, f"the body did not come within {BODY_SECONDS} seconds", "send it at once") from None
+    if not body and not is_needed:
+        return {}
     try:
         value = json.loads(bytes(body))
     except (ValueError, RecursionError):

@@ -62,9 +62,10 @@ class Services:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request after its parameters have been read: values by name, None where one was not given."""
+    """A request after its parameters have been read: values by name, None where one was not given; *caller* asks."""
 
     values: Mapping[str, Any]
+    caller: str = ""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]

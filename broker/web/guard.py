@@ -20,6 +20,7 @@ from broker.web.settings import WebSettings
 log = structlog.get_logger()
 
 _LOCAL = "radbroker.is_local"
+_CALLER = "radbroker.caller"
 _CHALLENGE = 'Basic realm="radbroker", charset="UTF-8", Bearer realm="radbroker"'
 
 
@@ -35,6 +36,13 @@ def as_local(app: ASGIApp) -> ASGIApp:
 def is_local(request: Request) -> bool:
     """Say whether the request came by the Unix socket."""
     return request.scope.get(_LOCAL) is True
+
+
+def caller_of(request: Request) -> str:
+    """Name who asks: a user, a program by its token, the command line, or nobody in particular."""
+    if is_local(request):
+        return "the command line"
+    return str(request.scope.get(_CALLER, "the console, without login"))
 
 
 class Guard:
@@ -69,7 +77,8 @@ class Guard:
 
     async def _refuse_stranger(self, request: Request) -> Response | None:
         said = request.headers.get("authorization", "")
-        if said and await self._is_known(said):
+        if said and (name := await self._find_name(said)):
+            request.scope[_CALLER] = name
             return None
         challenge = {"www-authenticate": _CHALLENGE}
         if not await self._accounts.has_users():
@@ -80,16 +89,17 @@ class Guard:
         hint = "a user (broker user add NAME) by HTTP Basic, or a bearer token (broker token add NAME)"
         return refuse(401, "wrong name, password or token" if said else "log in", hint, challenge)
 
-    async def _is_known(self, authorization: str) -> bool:
+    async def _find_name(self, authorization: str) -> str:
         scheme, _, credentials = authorization.partition(" ")
         match scheme.lower():
             case "basic":
                 name, colon, password = _decode(credentials.strip()).partition(":")
-                return bool(colon) and await self._accounts.is_password(name, password)
+                return name if colon and await self._accounts.is_password(name, password) else ""
             case "bearer":
-                return await self._accounts.find_token(credentials.strip()) is not None
+                token = await self._accounts.find_token(credentials.strip())
+                return f"token {token.name}" if token else ""
             case _:
-                return False
+                return ""
 
 
 def _is_foreign(request: Request) -> bool:

@@ -48,7 +48,8 @@ def _operation(call: Call, has_login: bool) -> dict[str, Any]:
     }
     body = [p for p in call.parameters if p.place == "body"]
     if body:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _body(body)}}}
+        is_needed = any(p.is_required for p in body)
+        operation["requestBody"] = {"required": is_needed, "content": {JSON: {"schema": _body(body)}}}
     return operation
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, time, timedelta, tzinfo
 from broker.domain.events import Event
 from broker.domain.facts import code, text
 from broker.domain.order import Order, Patient
+from broker.domain.study import Study
 from broker.errors import without_values
 from broker.services.inspect import Inspection, Part
 from broker.web.mask import person
@@ -16,6 +17,7 @@ from broker.web.moments import local_digits, read_local
 
 ORDERS_SHOWN = 300
 ALARMS_SHOWN = 20
+HELD_SHOWN = 50
 ALARMS_LAST = timedelta(hours=24)
 WAITING = ("available", "executing", "retryable")
 
@@ -41,6 +43,16 @@ class AlarmLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLine:
+    """A study that waits for a person, with the orders (id and accession number) that it does not fit."""
+
+    study: Study
+    patient: str
+    orders: Sequence[tuple[str, str]]
+    release_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderLine:
     """An order of today, its patient masked."""
 
@@ -56,10 +68,12 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The page. *is_cut*: there are more orders than it shows."""
+    """The page. *held_count*: all studies that are held, also those that it does not show; *is_cut*: more orders."""
 
     at: datetime
     parts: Sequence[PartLine]
+    held: Sequence[HeldLine]
+    held_count: int
     alarms: Sequence[AlarmLine]
     orders: Sequence[OrderLine]
     is_cut: bool
@@ -69,7 +83,8 @@ class Overview:
         """Say what does not work now, in words; nothing when all does."""
         down = [f"{line.part.name} does not answer" for line in self.parts if line.part.is_up is False]
         dead = [f"{line.part.name} has {line.dead} undelivered" for line in self.parts if line.dead]
-        return [*down, *dead]
+        held = [f"{self.held_count} held for a decision"] if self.held_count else []
+        return [*down, *dead, *held]
 
 
 async def overview(inspection: Inspection, zone: tzinfo) -> Overview:
@@ -82,10 +97,13 @@ async def overview(inspection: Inspection, zone: tzinfo) -> Overview:
         start_to=local_digits(datetime.combine(now.date(), time(23, 59, 59), zone), zone),
         limit=ORDERS_SHOWN,
     )
+    held = await inspection.studies.in_state("held")
     lines = [order_line(order, patient, zone) for order, patient in found]
     return Overview(
         at=now,
         parts=[_part_line(part, counts.get(part.name, {})) for part in inspection.health.parts()],
+        held=[await _held_line(inspection, study) for study in held[:HELD_SHOWN]],
+        held_count=len(held),
         alarms=[_alarm_line(event, zone) for event in alarms],
         orders=sorted(lines, key=lambda line: (line.start is None, line.start, line.accession)),
         is_cut=bool(cursor),
@@ -121,6 +139,16 @@ def _part_line(part: Part, counts: Mapping[str, int]) -> PartLine:
     if part.kind != "destination":
         return PartLine(part=part)
     return PartLine(part=part, waiting=sum(counts.get(state, 0) for state in WAITING), dead=counts.get("dead", 0))
+
+
+async def _held_line(inspection: Inspection, study: Study) -> HeldLine:
+    found = [await inspection.orders.get(id) for id in study.order_ids]
+    return HeldLine(
+        study=study,
+        patient=person(study.patient.name, study.patient.patient_id),
+        orders=[(order.id, order.accession) for order in found if order],
+        release_at=inspection.reconciliation.release_at(study),
+    )
 
 
 def _alarm_line(event: Event, zone: tzinfo) -> AlarmLine:

@@ -22,6 +22,7 @@ MAYBE_DATE: Schema = {"type": ["string", "null"], "format": "date"}
 ORDER_STATES = tuple(str(status) for status in OrderStatus)
 MESSAGE_STATES: tuple[str, ...] = get_args(MessageState)
 DELIVERY_STATES: tuple[str, ...] = get_args(DeliveryState)
+STUDY_STATES: tuple[str, ...] = get_args(StudyState)
 
 
 def ref(name: str) -> Schema:
@@ -86,6 +87,37 @@ _ORDER_LINE = record(
     ),
 )
 
+_FINDINGS = many(record(attribute=TEXT, ordered=MAYBE, found=MAYBE, weight={"type": "integer"}))
+
+_ORDER_STUDY = record(
+    uid=TEXT,
+    status=one_of(*STUDY_STATES),
+    verdict=one_of(*get_args(Verdict)),
+    evidence=MAYBE,
+    series=COUNT,
+    instances=COUNT,
+    findings=_FINDINGS,
+)
+
+_STUDY = with_more(
+    _ORDER_STUDY,
+    ae=TEXT,
+    modality=MAYBE,
+    accession=MAYBE,
+    patient={
+        **record(id=MAYBE, issuer=MAYBE, name=MAYBE, birth_date=MAYBE_DATE, sex=MAYBE),
+        "description": "whom its objects name",
+    },
+    orders=many(record(id=TEXT, accession=MAYBE)),
+    pending={**COUNT, "description": "objects that some archive has not accepted yet"},
+    first_at=MOMENT,
+    last_at=MOMENT,
+    held_at=MAYBE_MOMENT,
+    release_at={**MAYBE_MOMENT, "description": "when a held study is released if nobody decides"},
+    decided_at=MAYBE_MOMENT,
+    linked_by=MAYBE,
+)
+
 _DELIVERY = record(
     id=TEXT,
     destination=TEXT,
@@ -118,6 +150,22 @@ _MESSAGE_LINE = record(
     count=COUNT,
 )
 
+_CANDIDATES = record(
+    error=TEXT,
+    hint=TEXT,
+    candidates=many(
+        record(
+            id=TEXT,
+            accession=MAYBE,
+            accession_issuer=MAYBE,
+            facility=MAYBE,
+            placer_number=MAYBE,
+            filler_number=MAYBE,
+            status=one_of(*ORDER_STATES),
+        )
+    ),
+)
+
 _PART = record(
     name=TEXT,
     kind=one_of("listener", "destination", "store"),
@@ -143,17 +191,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 instances=COUNT,
             )
         ),
-        studies=many(
-            record(
-                uid=TEXT,
-                status=one_of(*get_args(StudyState)),
-                verdict=one_of(*get_args(Verdict)),
-                evidence=MAYBE,
-                series=COUNT,
-                instances=COUNT,
-                findings=many(record(attribute=TEXT, ordered=MAYBE, found=MAYBE, weight={"type": "integer"})),
-            )
-        ),
+        studies=many(_ORDER_STUDY),
         deliveries=many(
             record(
                 id=TEXT,
@@ -176,21 +214,8 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
     ),
     "Orders": page("OrderLine"),
-    "Candidates": record(
-        error=TEXT,
-        hint=TEXT,
-        candidates=many(
-            record(
-                id=TEXT,
-                accession=MAYBE,
-                accession_issuer=MAYBE,
-                facility=MAYBE,
-                placer_number=MAYBE,
-                filler_number=MAYBE,
-                status=one_of(*ORDER_STATES),
-            )
-        ),
-    ),
+    "Candidates": _CANDIDATES,
+    "NotLinked": {**_CANDIDATES, "required": ["error", "hint"]},
     "Worklist": record(
         ae=TEXT,
         items=many(
@@ -216,6 +241,8 @@ SCHEMAS: Mapping[str, Schema] = {
     "Messages": page("MessageLine"),
     "Delivery": _DELIVERY,
     "Deliveries": page("Delivery"),
+    "Study": _STUDY,
+    "Studies": page("Study"),
     "UserAdded": record(
         name=TEXT, created={**YES_OR_NO, "description": "false: a new password for one that was there"}
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from broker.domain.events import Event
@@ -71,6 +71,32 @@ def candidate_shape(order: Order) -> Json:
         "placer_number": order.placer.number if order.placer else None,
         "filler_number": order.filler.number if order.filler else None,
         "status": str(order.status),
+    }
+
+
+def study_shape(study: Study, orders: Sequence[Order], release_at: datetime | None, zone: tzinfo) -> Json:
+    """Write a study for a list: what its objects say, whose it may be, and since when it is what it is."""
+    patient = study.patient
+    return {
+        **_study(study),
+        "ae": study.ae,
+        "modality": study.modality or None,
+        "accession": study.accession or None,
+        "patient": {
+            "id": patient.patient_id or None,
+            "issuer": patient.issuer or None,
+            "name": patient.name or None,
+            "birth_date": iso_date(patient.birth_date),
+            "sex": patient.sex or None,
+        },
+        "orders": [{"id": order.id, "accession": order.accession or None} for order in orders],
+        "pending": study.pending,
+        "first_at": iso(study.first_at, zone),
+        "last_at": iso(study.last_at, zone),
+        "held_at": iso(study.held_at, zone),
+        "release_at": iso(release_at, zone),
+        "decided_at": iso(study.decided_at, zone),
+        "linked_by": study.linked_by or None,
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from broker.web.calls import Answer, Call, Parameter
 from broker.web.openapi import PROBLEM
-from broker.web.routes import accounts, deliveries, health, messages, orders, worklist
-from broker.web.schemas import DELIVERY_STATES, MESSAGE_STATES, ORDER_STATES
+from broker.web.routes import accounts, deliveries, health, messages, orders, studies, worklist
+from broker.web.schemas import DELIVERY_STATES, MESSAGE_STATES, ORDER_STATES, STUDY_STATES
 
 LIMIT = Parameter(name="limit", text="how many at most", kind="integer", limits=(1, 500), default=50)
 CURSOR = Parameter(
@@ -16,6 +18,9 @@ CURSOR = Parameter(
 )
 AE = Parameter(name="ae", text="AE title of the scanner", limits=(1, 16), is_required=True)
 ID = Parameter(name="id", text="our id", place="path", is_required=True)
+STUDY_CURSOR = replace(CURSOR, pattern="[0-9T:.-]{26}Z~.{1,64}")
+STUDY = Parameter(name="uid", text="Study Instance UID", place="path", is_required=True)
+BY = Parameter(name="by", text="for whom the caller decides, as in a name", place="body", limits=(1, 64))
 
 CALLS: tuple[Call, ...] = (
     Call(
@@ -131,6 +136,55 @@ CALLS: tuple[Call, ...] = (
         route=deliveries.cancel_delivery,
         parameters=(ID,),
         answers={200: Answer(text="the delivery", schema="Delivery"), 404: PROBLEM, 409: PROBLEM},
+    ),
+    Call(
+        method="GET",
+        path="/api/v1/studies",
+        name="listStudies",
+        text="Find studies, those with the newest object first",
+        route=studies.list_studies,
+        parameters=(Parameter(name="state", text="state of the study", choices=STUDY_STATES), LIMIT, STUDY_CURSOR),
+        answers={200: Answer(text="a page of studies", schema="Studies")},
+    ),
+    Call(
+        method="POST",
+        path="/api/v1/studies/{uid:path}/release",
+        name="releaseStudy",
+        text="Let a held study go to the archives as it is",
+        route=studies.release_study,
+        parameters=(STUDY, BY),
+        answers={200: Answer(text="the study", schema="Study"), 404: PROBLEM, 409: PROBLEM},
+    ),
+    Call(
+        method="POST",
+        path="/api/v1/studies/{uid:path}/reject",
+        name="rejectStudy",
+        text="Keep a held study from the archives for good; its files stay in the spool, set aside",
+        route=studies.reject_study,
+        parameters=(STUDY, BY),
+        answers={200: Answer(text="the study", schema="Study"), 404: PROBLEM, 409: PROBLEM},
+    ),
+    Call(
+        method="POST",
+        path="/api/v1/studies/{uid:path}/link",
+        name="linkStudy",
+        text="Say by hand whose study it is: it counts as matched, and a held one goes",
+        route=studies.link_study,
+        parameters=(
+            STUDY,
+            Parameter(
+                name="accession",
+                text="accession number of its order, or our id",
+                place="body",
+                is_required=True,
+            ),
+            BY,
+        ),
+        answers={
+            200: Answer(text="the study", schema="Study"),
+            404: PROBLEM,
+            409: Answer(text="several orders have that accession number, or it cannot be linked", schema="NotLinked"),
+        },
     ),
     Call(
         method="POST",

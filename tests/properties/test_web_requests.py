@@ -13,13 +13,17 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.observe.metrics import Metrics
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
+from broker.services.progress import Rules
+from broker.services.reconcile import Reconciliation
 from broker.web.app import create
 from broker.web.settings import WebSettings
 from broker.web.table import CALLS
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
+RULES = Rules(quiet=None, forward_to=(), zone=UTC)
 
 
 class Empty:
@@ -37,6 +41,9 @@ class Empty:
     async def listed(self, ae: str) -> list[Any]:
         return []
 
+    async def in_state(self, state: str) -> list[Any]:
+        return []
+
     async def run(self, job: Any) -> Any:
         return job.decide(SimpleNamespace(find=lambda *key: ())).result
 
@@ -44,10 +51,17 @@ class Empty:
         return []
 
 
+async def put_aside(study_uid: str) -> None:
+    """There is no spool."""
+
+
 def make_app() -> Any:
     empty: Any = Empty()
-    names = ("orders", "messages", "deliveries", "alarms", "worklist", "health", "studies", "reconciliation", "writer")
-    inspection = Inspection(**dict.fromkeys(names, empty), clock=lambda: NOW, ids=lambda: "1")
+    names = ("orders", "messages", "deliveries", "alarms", "worklist", "health", "studies", "writer")
+    reconciliation = Reconciliation(empty, empty, RULES, put_aside, lambda: NOW, lambda: "1", Metrics())
+    inspection = Inspection(
+        **dict.fromkeys(names, empty), reconciliation=reconciliation, clock=lambda: NOW, ids=lambda: "1"
+    )
     accounts = Accounts(reader=empty, writer=empty, clock=lambda: NOW)
     zone = ZoneInfo("Europe/Madrid")
     return create(WebSettings(auth="none", zone=zone), inspection=inspection, accounts=accounts, metrics=lambda: b"")

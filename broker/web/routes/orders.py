@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse, Response
 
+from broker.domain.order import Order
 from broker.services.inspect import Inspection, OrderLife
 from broker.web.calls import Asked, Services
 from broker.web.moments import local_digits
@@ -36,6 +37,15 @@ async def show_order(services: Services, asked: Asked) -> Response:
 
 async def get_life(inspection: Inspection, ref: str) -> OrderLife:
     """Get the life of the order that *ref* names; raise Refusal: 404 for none, 409 with the candidates for several."""
+    order = await get_order(inspection, ref)
+    life = await inspection.orders.life(order.id)
+    if life is None:
+        raise _unknown(ref)
+    return life
+
+
+async def get_order(inspection: Inspection, ref: str) -> Order:
+    """Get the order that *ref* names; raise Refusal: 404 for none, 409 with the candidates for several."""
     found = await inspection.find_orders(ref)
     if len(found) > 1:
         raise Refusal(
@@ -44,7 +54,10 @@ async def get_life(inspection: Inspection, ref: str) -> OrderLife:
             "ask for one of them by its id",
             candidates=[candidate_shape(order) for order in found],
         )
-    life = await inspection.orders.life(found[0].id) if found else None
-    if life is None:
-        raise Refusal(404, f"no order {ref[:80]}", "give our id, or an accession number (percent-encoded in a path)")
-    return life
+    if not found:
+        raise _unknown(ref)
+    return found[0]
+
+
+def _unknown(ref: str) -> Refusal:
+    return Refusal(404, f"no order {ref[:80]}", "give our id, or an accession number (percent-encoded in a path)")

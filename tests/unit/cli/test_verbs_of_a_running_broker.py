@@ -270,3 +270,57 @@ def test_a_password_is_asked_for_on_a_terminal_alone(run: Run, running: Any) -> 
     result = run("user", "add", "ana", input="correct horse\ncorrect horse\n")
     assert (result.exit_code, running.asked) == (2, [])
     assert "--password-stdin" in result.output
+
+
+STUDY: dict[str, Any] = {
+    "uid": "1.2.41",
+    "status": "held",
+    "verdict": "mismatched",
+    "evidence": None,
+    "series": 1,
+    "instances": 3,
+    "findings": [
+        {"attribute": "PatientID", "ordered": "77041", "found": "99999", "weight": 3},
+        {"attribute": "StudyInstanceUID", "ordered": "1.2", "found": "1.2.41", "weight": 0},
+    ],
+    "ae": "CT1",
+    "patient": {"id": "99999", "issuer": None, "name": "SOMEBODY^ELSE", "birth_date": None, "sex": None},
+    "orders": [{"id": "01JD41", "accession": "A41"}],
+    "first_at": "2026-04-01T10:15:00+02:00",
+    "held_at": "2026-04-01T10:15:00+02:00",
+    "release_at": "2026-04-01T10:45:00+02:00",
+}
+
+
+def test_held_studies_are_a_table_of_what_contradicts_since_when_and_until_when(run: Run, running: Any) -> None:
+    running.answers["GET /api/v1/studies"] = 200, {"items": [STUDY], "next": "abc"}
+    shown = run("studies", "list", "--state", "held").output
+    assert running.asked == [("GET /api/v1/studies?state=held&limit=50", None)]
+    assert shown.splitlines()[1].split() == (
+        "1.2.41 held mismatched A41 CT1 3 2026-04-01 10:15 2026-04-01 10:45 ***999 S*** PatientID".split()
+    )
+    assert "SOMEBODY^ELSE" in run("studies", "list", "--show-phi").output
+    assert json.loads(run("studies", "list", "--json").output)["items"] == [STUDY]
+
+
+def test_studies_are_decided_in_the_name_of_who_is_logged_in_at_the_machine(run: Run, running: Any) -> None:
+    for wish, status in (("release", "released"), ("reject", "rejected"), ("link", "released")):
+        running.answers[f"POST /api/v1/studies/1.2.41/{wish}"] = 200, {**STUDY, "status": status}
+    released, rejected, linked = (
+        run("studies", "release", "1.2.41"),
+        run("studies", "reject", "1.2.41", "--json"),
+        run("studies", "link", "1.2.41", "A42"),
+    )
+    assert released.output == "1.2.41  released  mismatched\n"
+    assert json.loads(rejected.output)[0]["status"] == "rejected"
+    assert (released.exit_code, rejected.exit_code, linked.exit_code) == (0, 0, 0)
+    assert all(body["by"] for _, body in running.asked)
+    assert running.asked[2][1]["accession"] == "A42"
+
+
+def test_one_study_that_is_refused_stops_no_other_and_ends_with_exit_code_1(run: Run, running: Any) -> None:
+    running.answers["POST /api/v1/studies/1.1/release"] = 409, {"error": "it is arriving, not held", "hint": "wait"}
+    running.answers["POST /api/v1/studies/1.2.41/release"] = 200, {**STUDY, "status": "released"}
+    ended = run("studies", "release", "1.1", "1.2.41")
+    assert ended.exit_code == 1
+    assert ended.output == "it is arriving, not held; wait\n1.2.41  released  mismatched\n"

@@ -16,14 +16,17 @@ import pytest
 
 from broker.domain.accounts import Token, User
 from broker.domain.events import Event
-from broker.domain.order import Item, Number, Order, OrderStatus, Patient, Procedure, Step, StepStatus
+from broker.domain.order import Identity, Item, Number, Order, OrderStatus, Patient, Procedure, Step, StepStatus
 from broker.domain.performed import PerformedStep, StepKey
 from broker.domain.records import Delivery, StoredMessage
-from broker.domain.study import Finding, Study
+from broker.domain.study import Finding, Instance, Study
 from broker.domain.worklist import WorklistEntry
+from broker.observe.metrics import Metrics
 from broker.ports import Job
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection, Part
+from broker.services.progress import Rules
+from broker.services.reconcile import Reconciliation
 from broker.web.app import create
 from broker.web.guard import as_local
 from broker.web.settings import Auth, WebSettings
@@ -51,6 +54,7 @@ class Hospital:
     lives: list[Life] = field(default_factory=list)
     messages: list[StoredMessage] = field(default_factory=list)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    studies: dict[str, Study] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -67,6 +71,8 @@ class Hospital:
             match row:
                 case Delivery():
                     self.deliveries[row.id] = row
+                case Study():
+                    self.studies[row.uid] = row
                 case User():
                     self.users[row.name] = row
                 case Token():
@@ -82,6 +88,11 @@ class Rows:
     def find(self, kind: type[T], *key: str) -> tuple[T, ...]:
         tables: dict[type[Any], dict[str, Any]] = {
             Delivery: self.hospital.deliveries,
+            Study: self.hospital.studies,
+            Order: {life.order.id: life.order for life in self.hospital.lives},
+            Patient: {life.patient.ref: life.patient for life in self.hospital.lives},
+            Instance: {},
+            PerformedStep: {},
             User: self.hospital.users,
             Token: self.hospital.tokens,
         }
@@ -122,6 +133,18 @@ class Messages:
 
 
 @dataclass
+class Studies:
+    hospital: Hospital
+
+    async def search(self, **asked: Any) -> tuple[list[Study], str]:
+        self.hospital.asked = asked
+        return await self.in_state(asked["state"]), "more"
+
+    async def in_state(self, state: str) -> list[Study]:
+        return [study for study in self.hospital.studies.values() if state in ("", study.state)]
+
+
+@dataclass
 class Deliveries:
     hospital: Hospital
 
@@ -158,9 +181,6 @@ class Others:
 
     def parts(self) -> list[Part]:
         return self.hospital.parts
-
-    async def in_state(self, state: str) -> list[Study]:
-        return [study for life in self.hospital.lives for study in life.studies if study.state == state]
 
     async def user(self, name: str) -> User | None:
         return self.hospital.users.get(name)
@@ -253,6 +273,29 @@ def make_life(accession: str = "A41", id: str = "01JD0000000000000000000041", **
     return life
 
 
+def make_held(**changes: Any) -> Study:
+    """Make a study of somebody else that is held, changed as asked."""
+    values: dict[str, Any] = {
+        "uid": "1.2.41",
+        "ae": "CT1",
+        "state": "held",
+        "verdict": "mismatched",
+        "findings": (
+            Finding(attribute="PatientID", ordered="77041", found="99999", weight=3),
+            Finding(attribute="PatientName", ordered="Ibáñez^Núria", found="SOMEBODY^ELSE", weight=2),
+        ),
+        "order_ids": ("01JD0000000000000000000041",),
+        "modality": "CT",
+        "patient": Identity(patient_id="99999", name="SOMEBODY^ELSE", birth_date="19500101"),
+        "series": ("1.2.41.1",),
+        "instances": 3,
+        "first_at": NOW,
+        "last_at": NOW,
+        "held_at": NOW,
+    }
+    return Study(**{**values, **changes})
+
+
 def make_delivery(**changes: Any) -> Delivery:
     """Make a delivered notice, changed as asked."""
     values: dict[str, Any] = {
@@ -325,7 +368,18 @@ def client(hospital: Hospital) -> Client:
 
 def make_app(hospital: Hospital, auth: Auth) -> Any:
     """Put the application on top of *hospital*."""
-    others, numbers = Others(hospital), count(1)
+    others, studies, numbers = Others(hospital), Studies(hospital), count(1)
+
+    def clock() -> datetime:
+        return hospital.now
+
+    def ids() -> str:
+        return f"ID{next(numbers)}"
+
+    async def put_aside(study_uid: str) -> None:
+        """There is no spool."""
+
+    rules = Rules(quiet=None, forward_to=(), zone=MADRID)
     inspection = Inspection(
         orders=Orders(hospital),
         messages=Messages(hospital),
@@ -333,13 +387,13 @@ def make_app(hospital: Hospital, auth: Auth) -> Any:
         alarms=others,
         worklist=others,
         health=others,
-        studies=others,
-        reconciliation=others,
+        studies=studies,
+        reconciliation=Reconciliation(hospital, studies, rules, put_aside, clock, ids, Metrics()),
         writer=hospital,
-        clock=lambda: hospital.now,
-        ids=lambda: f"ID{next(numbers)}",
+        clock=clock,
+        ids=ids,
     )
-    accounts = Accounts(reader=others, writer=hospital, clock=lambda: hospital.now)
+    accounts = Accounts(reader=others, writer=hospital, clock=clock)
     settings = WebSettings(auth=auth, zone=MADRID, site="General Hospital", version="0.1.0")
     return create(settings, inspection=inspection, accounts=accounts, metrics=lambda: b"orders_total 1.0\n")
 
@@ -358,4 +412,4 @@ def anyio_backend() -> str:
 @pytest.fixture
 def make() -> Any:
     """Give the makers of this module: ``make.life``, ``make.delivery``, ``make.message``."""
-    return SimpleNamespace(life=make_life, delivery=make_delivery, message=make_message, later=later)
+    return SimpleNamespace(life=make_life, held=make_held, delivery=make_delivery, message=make_message, later=later)

@@ -173,6 +173,26 @@ SAID: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         ("/api/v1/deliveries/D1/cancel", None),
         ("/api/v1/deliveries/D9/cancel", None),
     ],
+    "listStudies": [("/api/v1/studies", None), ("/api/v1/studies?state=held", None), ("/api/v1/studies?state=x", None)],
+    "releaseStudy": [
+        ("/api/v1/studies/1.2.41/release", None),
+        ("/api/v1/studies/1.2.42/release", {"by": "anna"}),
+        ("/api/v1/studies/1.2.49/release", None),
+    ],
+    "rejectStudy": [
+        ("/api/v1/studies/1.2.41/reject", {"by": "anna"}),
+        ("/api/v1/studies/1.2.42/reject", None),
+        ("/api/v1/studies/1.2.49/reject", None),
+    ],
+    "linkStudy": [
+        ("/api/v1/studies/1.2.42/link", {"accession": "A41", "by": "anna"}),
+        ("/api/v1/studies/1.2.43/link", {"accession": "A41"}),
+        ("/api/v1/studies/1.2.42/link", {"accession": "TWICE"}),
+        ("/api/v1/studies/1.2.42/link", {"accession": "A99"}),
+        ("/api/v1/studies/1.2.49/link", {"accession": "A41"}),
+        ("/api/v1/studies/1.2.42/link", {}),
+        ("/api/v1/studies/1.2.42/link", None),
+    ],
     "addUser": [
         ("/api/v1/users", {"name": "anna", "password": "long enough"}),
         ("/api/v1/users", {"name": "anna", "password": "short"}),
@@ -207,6 +227,11 @@ async def test_an_answer_is_what_the_document_says(
     hospital.listed = [(entry, entry.item)]
     hospital.reasons = {"CT2": ["it is assigned to CT1; asked for was CT2"]}
     hospital.lives += [make.life("TWICE", "T1"), make.life("TWICE", "T2")]
+    hospital.studies = {
+        "1.2.41": make.held(),
+        "1.2.42": make.held(uid="1.2.42", state="available", order_ids=()),
+        "1.2.43": make.held(uid="1.2.43", state="rejected"),
+    }
     hospital.deliveries |= {
         "DEAD": make.delivery(id="DEAD", state="dead"),
         "DUE": make.delivery(id="DUE", state="available"),

@@ -80,9 +80,10 @@ async def test_nothing_from_outside_becomes_markup(client: Any, hospital: Any, m
     life.deliveries = [make.delivery(destination=HOSTILE, error=HOSTILE)]
     hospital.parts = [Part(name=HOSTILE, kind="destination", is_up=False, address=HOSTILE, error=HOSTILE)]
     hospital.events = [replace(life.events[0], is_alarm=True, subject=HOSTILE)]
+    hospital.studies = {HOSTILE: make.held(uid=HOSTILE, ae=HOSTILE, modality=HOSTILE, order_ids=(life.order.id,))}
     for text in (await page(client), await page(client, f"/orders/{life.order.id}")):
         assert "<script>alert" not in text
-        assert text.count("<script") == 1
+        assert text.count("<script") == 2
         assert HOSTILE not in text
 
 
