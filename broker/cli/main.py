@@ -14,6 +14,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Start the broker with a simulated hospital."),
     "check": ("check", "Check mappings, and run the tests inside them."),
     "test": ("test", "Run the tests inside mappings."),
+    "new": ("new", "Make a first mapping of a sender's messages."),
     "diff": ("diff", "Compare two versions of mappings over messages that came."),
     "show": ("show", "Show a mapping written out, or as an interface document."),
     "explain": ("explain", "Explain a problem that broker check reports."),
