@@ -18,10 +18,8 @@ _STYLES = {
     **dict.fromkeys(
         ("in_progress", "STARTED", "executing", "retryable", "on_hold", "ON_HOLD", "unscheduled", "released"), "yellow"
     ),
-    **dict.fromkeys(
-        ("discontinued", "DISCONTINUED", "dead", "mismatched", "held", "rejected", "AE", "AR", "CE", "CR", "no", "down"),
-        "red",
-    ),
+    **dict.fromkeys(("discontinued", "DISCONTINUED", "dead", "mismatched", "held", "rejected"), "red"),
+    **dict.fromkeys(("AE", "AR", "CE", "CR", "no", "down"), "red"),
     **dict.fromkeys(("cancelled", "CANCELED"), "dim"),
 }
 _WIDE = 100_000
