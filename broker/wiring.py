@@ -26,7 +26,6 @@ from broker.mapping.problems import render
 from broker.mllp.carrier import HL7Carrier
 from broker.mllp.client import MllpClient
 from broker.mllp.server import Handle, MllpListener
-from broker.mqtt.carrier import MqttCarrier, MqttSettings
 from broker.ports import Ids
 from broker.services.cloudevents import cloud_event, topic
 from broker.services.notices import Carrier, Subscription
@@ -221,6 +220,8 @@ def carrier(configuration: Configuration, name: str, catalogue: Callable[[], Cat
             client = MllpClient(destination.host, destination.port, answer_timeout=seconds)
             return HL7Carrier(client, renderer)
         case MqttDestination():
+            from broker.mqtt.carrier import MqttCarrier, MqttSettings  # its library only where it is used
+
             site, phi, zone = configuration.site, destination.phi, ZoneInfo(configuration.timezone)
             settings = MqttSettings(
                 url=destination.url,

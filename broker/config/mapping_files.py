@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import subprocess
-import tarfile
 from pathlib import Path, PurePosixPath
 
 from broker.errors import ConfigurationError
@@ -37,6 +36,8 @@ def read_mapping_files_at(folder: Path, revision: str) -> dict[str, bytes]:
 
     Raise ConfigurationError: C044 no git, no repository, no such revision, or the folder was not there.
     """
+    import tarfile  # with its compressors, which no start of the broker needs
+
     command = ["git", "-C", str(folder), "archive", "--format=tar", "--end-of-options", revision]
     try:
         done = subprocess.run(command, capture_output=True, timeout=60, check=False)

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydicom._dicom_dict import DicomDictionary
+from broker.standard import ATTRIBUTES
 
 SINGLE_TEXT = frozenset({"LT", "ST", "UT", "UR"})
 """Text of one value: a backslash is a character of it."""
@@ -39,7 +39,7 @@ class Attribute:
 def _standard() -> list[Attribute]:
     return [
         Attribute(tag, keyword, vr.split(" ")[0])
-        for tag, (vr, _, _, _, keyword) in DicomDictionary.items()
+        for tag, (vr, _, _, _, keyword) in ATTRIBUTES.items()
         if keyword and vr != "NONE"
     ]
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
-from pynetdicom import AllStoragePresentationContexts
-
-_CURRENT: Final = frozenset(str(one.abstract_syntax) for one in AllStoragePresentationContexts)
+from broker.standard import UIDS
 
 _NOT_OBJECTS: Final = ("Commitment", "Media Storage", "Storage Management", "Inventory")
 
-STORAGE_CLASSES: Final = _CURRENT | {
+_YOUNGER: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.9.100.1",
+        "1.2.840.10008.5.1.4.1.1.9.100.2",
+        "1.2.840.10008.5.1.4.1.1.66.7",
+        "1.2.840.10008.5.1.4.1.1.66.8",
+    }
+)
+"""Waveform presentation states, label and height maps: classes that the table does not have yet."""
+
+STORAGE_CLASSES: Final = _YOUNGER | {
     uid
-    for uid, (name, kind, *_) in UID_dictionary.items()
+    for uid, (name, kind, *_) in UIDS.items()
     if kind == "SOP Class" and "Storage" in name and not any(word in name for word in _NOT_OBJECTS)
 }
 """The retired ones too: old scanners still send them."""

@@ -1,4 +1,4 @@
-"""What the standards say of fields and attributes: HL7 types by hl7.dictionary, DICOM VRs by pydicom's dictionary."""
+"""What the standards say of fields and attributes: HL7 types by hl7.dictionary, DICOM VRs by PS3.6."""
 
 from __future__ import annotations
 
@@ -8,16 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from pydicom.datadict import (
-    dictionary_is_retired,
-    dictionary_VM,
-    dictionary_VR,
-    keyword_dict,
-    keyword_for_tag,
-    tag_for_keyword,
-)
-
 from broker.hl7 import dictionary
+from broker.standard import ATTRIBUTES, TAGS
 
 Kind = Literal["name", "moment", "code", "composite", "text", "untyped"]
 
@@ -60,29 +52,28 @@ class Typed:
 def find_attribute(name: str) -> Attribute | None:
     """Find a DICOM attribute by keyword or ``(0010,0020)``."""
     tagged = re.fullmatch(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)", name)
-    keyword = keyword_for_tag(int(tagged[1] + tagged[2], 16)) if tagged else name
-    tag = tag_for_keyword(keyword) if keyword else None
-    if tag is None:
+    tag = int(tagged[1] + tagged[2], 16) if tagged else TAGS.get(name)
+    if tag is None or tag not in ATTRIBUTES:
+        return None
+    vr, multiplicity, _, _, keyword = ATTRIBUTES[tag]
+    if not keyword:
         return None
     return Attribute(
-        keyword=keyword,
-        tag=f"({tag >> 16:04X},{tag & 0xFFFF:04X})",
-        vr=dictionary_VR(tag).split(" ")[0],
-        is_many=dictionary_VM(tag) != "1",
+        keyword=keyword, tag=f"({tag >> 16:04X},{tag & 0xFFFF:04X})", vr=vr.split(" ")[0], is_many=multiplicity != "1"
     )
 
 
 def keywords() -> list[str]:
     """Give all DICOM keywords, for suggestions."""
-    return list(keyword_dict)
+    return list(TAGS)
 
 
 def usable_keywords() -> list[str]:
     """Give the keywords of the attributes that a rule can make and that the standard has not retired."""
     return [
         keyword
-        for keyword, tag in keyword_dict.items()
-        if not dictionary_is_retired(tag) and dictionary_VR(tag).split(" ")[0] in USABLE_VRS
+        for vr, _, _, retired, keyword in ATTRIBUTES.values()
+        if keyword and not retired and vr.split(" ")[0] in USABLE_VRS
     ]
 
 
