@@ -35,7 +35,8 @@ from broker.services.forwarding import Forwarder
 from broker.services.identifiers import Ulids
 from broker.services.inspect import Inspection, Part
 from broker.services.intake import Intake
-from broker.services.notices import Courier, Health, Outbox
+from broker.services.leases import Alone, Leases
+from broker.services.notices import Courier, Duty, Health, Outbox
 from broker.services.performed import PerformedSteps
 from broker.services.received import ListenerRules
 from broker.services.reconcile import Reconciliation
@@ -54,6 +55,8 @@ log = structlog.get_logger()
 GRACE_SECONDS = 10.0
 RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 60.0
+STORE_WAIT_SECONDS = 4.0
+"""The longest wait of a worker for a store that is away."""
 DATA_SET_SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, "1.2.840.10008.1.2.2")
 
 
@@ -114,15 +117,26 @@ class App:
             configuration.database, fan_out=self._outbox.fan_out, on_death=self._on_death, on_commit=self.metrics.commit
         )
         stack.push_async_callback(self.store.close)
-        self._outbox.attach(self.store)
+        self._outbox.attach(self.store, is_shared=self.store.is_shared)
         self._spool = Spool(configuration.spool, self.ids)
         stack.callback(self._spool.close)
         self._build_services()
         await self._reconciliation.set_aside_rejected()
-        adopted = await self._storage.adopt(await self.store.instances.paths())
+        adopted = await self._storage.adopt(await self.store.instances.paths(self._spool.id))
         log.info("spool.reconciled", count=adopted)
-        self._build_couriers()
+        duty = await self._share(stack)
+        self._build_couriers(duty)
         await self._open_listeners(stack)
+
+    async def _share(self, stack: AsyncExitStack) -> Duty:
+        """Settle with other brokers on the same store who carries what; one that is alone carries all."""
+        if not self.store.is_shared:
+            return Alone()
+        leases = Leases(tuple(self.configuration.destinations), self._spool.id, self.store)
+        await leases.renew()
+        stack.push_async_callback(leases.release)
+        self._workers["leases"] = leases.run
+        return leases
 
     async def _open_listeners(self, stack: AsyncExitStack) -> None:
         """Accept connections; whoever waits is served once the event loop goes on."""
@@ -160,13 +174,17 @@ class App:
                 group.create_task(server.stop(GRACE_SECONDS))
 
     async def _keep_running(self, name: str) -> None:
-        """Run a worker for ever: one that fails starts again, with back-off."""
+        """Run a worker for ever: one that fails starts again, with back-off; one that only misses the store, soon."""
         wait = RESTART_SECONDS
         while True:
             try:
                 await self._workers[name]()
             except Exception as fault:
-                log.exception("worker.failed", worker=name, error=type(fault).__name__)
+                if isinstance(fault, BrokerError) and fault.ack == "AR":
+                    log.warning("worker.waiting", worker=name, error=fault.code)
+                    wait = min(wait, STORE_WAIT_SECONDS)
+                else:
+                    log.exception("worker.failed", worker=name, error=type(fault).__name__)
             await asyncio.sleep(wait)
             wait = min(LONGEST_RESTART_SECONDS, wait * 2)
 
@@ -195,21 +213,22 @@ class App:
         }
         self._workers["retention"] = Retention(kept, self.store, now).run
 
-    def _build_couriers(self) -> None:
+    def _build_couriers(self, duty: Duty) -> None:
         for name in self.configuration.destinations:
             carrier = wiring.carrier(self.configuration, name, lambda: self._catalogue)
-            courier = Courier(name, carrier, self.store.deliveries, self._outbox, now, self.ids, self.metrics)
+            courier = Courier(name, carrier, self.store.deliveries, self._outbox, duty, now, self.ids, self.metrics)
             self._health[name] = courier.health
             self._workers[f"destination {name}"] = courier.run
         dicom = self.configuration.dicom
         private = wiring.private_classes(dicom)
         self._acceptance = Acceptance(STORAGE_CLASSES, private)
+        objects = self.store.objects_of(self._spool.id)
         for ae in self.configuration.studies.forward_to:
             archive = ArchiveNode(wiring.archive_settings(dicom, ae), self._spool.locate)
             forwarder = Forwarder(
                 ae,
                 archive,
-                self.store.deliveries,
+                objects,
                 self._outbox,
                 self._spool.remove,
                 self._rules,

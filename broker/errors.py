@@ -42,6 +42,10 @@ class BrokerError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
+class NothingDone(BrokerError):
+    """A fault of ours that has had no effect at all; a later attempt may pass."""
+
+
 class ConfigurationError(BrokerError):
     """A configuration or mapping that cannot be used; exit code 78."""
 

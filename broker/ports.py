@@ -29,6 +29,7 @@ class Held(Protocol):
         Study: ``("uid", uid)``, ``("order", order_id)``. Instance: ``("sop", sop_uid)``, ``("study", study_uid)``.
         Delivery: ``("id", id)``, ``("copy", study_uid, sop_uid)`` (unfinished rows of one object).
         StoredMessage: ``("key", key)``, ``("problem", problem_key)``. Tombstone: ``(kind, facility, namespace, number)``.
+        Lease: ``("name", name)``.
         """
 
 

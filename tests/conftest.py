@@ -49,8 +49,8 @@ def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequ
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]:
+def postgresql() -> Iterator[Postgresql]:
     """Start a PostgreSQL server, once."""
-    server = Postgresql(tmp_path_factory.mktemp("postgresql"))
+    server = Postgresql()
     yield server
-    server.stop()
+    server.remove()

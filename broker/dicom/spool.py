@@ -23,6 +23,7 @@ from typing import Final, TypeVar
 import structlog
 
 from broker.dicom.header import HeaderReader
+from broker.dicom.ownership import Ownership
 from broker.dicom.part10 import FileMeta, read_meta
 from broker.domain.study import Instance, ObjectFacts
 from broker.errors import BrokerError
@@ -90,15 +91,16 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """An object that is whole and on disk: *path* relative to the spool, *size* and *digest* of its data set."""
+    """An object that is whole and on disk: *path* relative to the *spool*, *size* and *digest* of its data set."""
 
     path: str
     size: int
     digest: str
+    spool: str
 
 
 class Spool:
-    """The folder *root*. Methods block, but for those that are async: they use the spool's own threads."""
+    """The folder *root*, which one process has. Methods block, but for those that are async: they use its own threads."""
 
     def __init__(self, root: Path, ids: Ids, workers: int = WORKERS) -> None:
         self.root = root
@@ -106,10 +108,13 @@ class Spool:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="spool")
         self._folder_lock = threading.Lock()
         (root / _INCOMING).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._ownership = Ownership(root, ids)
+        self.id = self._ownership.id
 
     def close(self) -> None:
-        """End the threads, after what they have in hand."""
+        """End the threads, after what they have in hand, and let others have the folder."""
         self._pool.shutdown()
+        self._ownership.release()
 
     def create(self, meta: FileMeta, pieces: Iterable[bytes] = ()) -> PartFile:
         """Make a file for an arriving object with its first *pieces*; on OSError nothing of it is left."""
@@ -171,7 +176,7 @@ class Spool:
             while piece := file.read(_CHUNK):
                 header.feed(piece)
                 digest.update(piece)
-            kept = Kept(path=path, size=file.tell() - offset, digest=digest.hexdigest())
+            kept = Kept(path=path, size=file.tell() - offset, digest=digest.hexdigest(), spool=self.id)
             arrived = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         facts = header.finish()
         return facts, instance_of(facts, kept, meta, arrived)
@@ -186,7 +191,7 @@ class Spool:
             part.discard()
             raise
         part.close()
-        return Kept(path=path, size=part.size, digest=digest)
+        return Kept(path=path, size=part.size, digest=digest, spool=self.id)
 
     def _settle(self, part: PartFile, study_uid: str) -> str:
         """Sync the file, move it to its study's folder, sync the folder: the order that a power cut cannot undo."""
@@ -252,6 +257,7 @@ def instance_of(facts: ObjectFacts, kept: Kept, meta: FileMeta, arrived: datetim
         study_uid=facts.study_uid,
         series_uid=facts.series_uid,
         ae=meta.source_ae,
+        spool=kept.spool,
         path=kept.path,
         size=kept.size,
         received_at=arrived,

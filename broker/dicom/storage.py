@@ -13,7 +13,7 @@ from broker.dicom.part10 import FileMeta
 from broker.dicom.service import SUCCESS, Failure, Request, Response
 from broker.dicom.spool import PartFile, Spool, instance_of
 from broker.domain.study import Instance, ObjectFacts
-from broker.errors import BrokerError
+from broker.errors import BrokerError, NothingDone
 from broker.ports import Clock
 from broker.ul.dimse import Status
 
@@ -63,8 +63,8 @@ class Storage:
     async def record(self, facts: ObjectFacts, instance: Instance) -> None:
         """Commit the row of a stored object; of one that is here already the second file goes.
 
-        Raises BrokerError when the store cannot write. The file stays then, for nobody knows whether the commit took
-        place; the next start adopts or removes it.
+        Raises BrokerError when the store cannot write. The file stays then: the commit may have taken place, and the
+        next start adopts or removes it.
         """
         arrival = await self._arrivals.received(facts, instance)
         if not arrival.is_new:
@@ -142,6 +142,8 @@ class Reception:
         try:
             await self._storage.record(facts, instance_of(facts, kept, meta, self._storage.clock()))
         except BrokerError as fault:
+            if isinstance(fault, NothingDone):
+                await spool.forget(kept.path)
             raise _cannot_store(self._request, fault.message) from fault
         return SUCCESS
 

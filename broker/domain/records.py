@@ -85,6 +85,15 @@ class Delivery:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Which of several brokers carries the notices of the destination *name*; *owner* counts it up while it is alive."""
+
+    name: str
+    owner: str
+    renewals: int = 0
+
+
 def backoff(attempts: int) -> timedelta:
     """Say how long to wait after that many failed attempts: 1 s, doubling, at most 60 s."""
     return timedelta(seconds=min(60, 2 ** min(attempts - 1, 6)))

@@ -13,9 +13,9 @@ import structlog
 from broker.domain.records import Delivery, backoff
 from broker.domain.study import Instance, Study
 from broker.ports import Changes, Clock, Held, Ids, Job
-from broker.services.notices import IDLE_SECONDS, DeliveryCounters, Health, Outbox, Outcome
+from broker.services.notices import DeliveryCounters, Health, Outbox, Outcome
 from broker.services.progress import Rules, progress
-from broker.services.waiting import wait_at_most
+from broker.services.waiting import until_stored, wait_at_most
 
 log = structlog.get_logger()
 
@@ -28,8 +28,8 @@ BATCH = 200
 class ObjectReader(Protocol):
     """The part of the store that a forwarder reads."""
 
-    async def due_objects(self, node: str, now: datetime, limit: int) -> Sequence[tuple[Delivery, Instance]]:
-        """Give the objects that may leave for *node* now, oldest first."""
+    async def due(self, node: str, now: datetime, limit: int) -> Sequence[tuple[Delivery, Instance]]:
+        """Give the objects of this broker's spool that may leave for *node* now, oldest first."""
 
     async def next_due_at(self, destination: str) -> datetime | None:
         """Tell when the next row may leave."""
@@ -80,15 +80,16 @@ class Forwarder:
 
     async def _rest(self) -> None:
         due_at = await self._reader.next_due_at(self.node)
-        wait = timedelta(seconds=IDLE_SECONDS) if due_at is None else due_at - self._clock()
-        await wait_at_most(min(IDLE_SECONDS, max(0.02, wait.total_seconds())), self._waker)
+        most = self._outbox.rest_seconds
+        wait = timedelta(seconds=most) if due_at is None else due_at - self._clock()
+        await wait_at_most(min(most, max(0.02, wait.total_seconds())), self._waker)
 
     async def send_due(self) -> int:
         """Send what is due over one association, as far as the node answers; say how many attempts that were.
 
         What has failed before goes last: it may be what the node fails over.
         """
-        due = await self._reader.due_objects(self.node, self._clock(), BATCH)
+        due = await self._reader.due(self.node, self._clock(), BATCH)
         if not due:
             return 0
         rows = sorted(due, key=lambda row: row[0].attempts)
@@ -98,7 +99,7 @@ class Forwarder:
             attempts += 1
             self._note(outcome)
             self._counters.delivery(self.node, "delivered" if outcome.kind == "delivered" else "retryable")
-            gone = await self._outbox.run(self._settlement(delivery, instance, outcome))
+            gone = await until_stored(self._outbox, self._settlement(delivery, instance, outcome))
             if gone:
                 await asyncio.to_thread(self._remove, gone)
         return attempts

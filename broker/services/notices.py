@@ -18,7 +18,7 @@ import structlog
 from broker.domain.events import PUBLIC, Event
 from broker.domain.records import Delivery, backoff
 from broker.ports import Changes, Clock, Held, Ids, Job, Writer
-from broker.services.waiting import wait_at_most
+from broker.services.waiting import until_stored, wait_at_most
 
 log = structlog.get_logger()
 
@@ -26,7 +26,12 @@ R = TypeVar("R")
 
 REFUSALS_ALLOWED = 3
 BATCH = 64
-IDLE_SECONDS = 30.0
+REST_SECONDS = 30.0
+"""How long a courier without work rests when nobody wakes it."""
+SHARED_REST_SECONDS = 1.0
+"""The same where other brokers may write what it has to carry: they cannot wake it."""
+WATCH_SECONDS = 0.2
+"""How often a courier asks whether its destination has become this broker's to carry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +68,15 @@ class Outbox:
         self._ids = ids
         self._wakers: dict[str, asyncio.Event] = {}
         self._writer: Writer | None = None
+        self.rest_seconds = REST_SECONDS
 
-    def attach(self, writer: Writer) -> None:
-        """Use *writer* for all jobs."""
+    def attach(self, writer: Writer, *, is_shared: bool = False) -> None:
+        """Use *writer* for all jobs; *is_shared*: other brokers write to the same store."""
         self._writer = writer
+        self.rest_seconds = SHARED_REST_SECONDS if is_shared else REST_SECONDS
 
     def fan_out(self, event: Event) -> tuple[Delivery, ...]:
         """Give the outbox rows of *event*: one for each destination that wants it."""
-        if event.is_alarm:
-            self._counters.alarm(event.type)
         lane = f"order {event.order_id}" if event.order_id else f"study {event.study_uid}"
         if event.type.startswith("patient.") or lane == "study ":
             lane = f"patient {event.patient_ref}"
@@ -100,19 +105,27 @@ class Outbox:
     async def run(self, job: Job[R]) -> R:
         """Run *job*, then wake the couriers that it gave something to carry."""
         assert self._writer is not None
-        addressed: set[str] = set()
+        decided: Changes[R] | None = None
 
         def decide(held: Held) -> Changes[R]:
-            changes = job.decide(held)
-            addressed.update(row.destination for row in changes.save if isinstance(row, Delivery))
-            for event in changes.events:
-                addressed.update(one.destination for one in self._subscriptions if one.wants(event))
-            return changes
+            nonlocal decided
+            decided = job.decide(held)
+            return decided
 
         result = await self._writer.run(replace(job, decide=decide))
+        assert decided is not None
+        self._tell(decided)
+        return result
+
+    def _tell(self, changes: Changes[object]) -> None:
+        """Count the alarms of what is on disk now, and wake who carries it."""
+        addressed = {row.destination for row in changes.save if isinstance(row, Delivery)}
+        for event in changes.events:
+            addressed.update(one.destination for one in self._subscriptions if one.wants(event))
+            if event.is_alarm:
+                self._counters.alarm(event.type)
         for destination in addressed:
             self.waker(destination).set()
-        return result
 
     def waker(self, destination: str) -> asyncio.Event:
         """Give the event that a courier of *destination* waits for."""
@@ -153,6 +166,13 @@ class DueReader(Protocol):
         """Tell when the next row may leave."""
 
 
+class Duty(Protocol):
+    """Shares the destinations out among brokers."""
+
+    def holds(self, name: str) -> bool:
+        """Say whether this broker carries the notices of the destination *name* now."""
+
+
 class DeliveryCounters(Protocol):
     """What couriers count."""
 
@@ -186,6 +206,7 @@ class Courier:
         carrier: Carrier,
         reader: DueReader,
         outbox: Outbox,
+        duty: Duty,
         clock: Clock,
         ids: Ids,
         counters: DeliveryCounters,
@@ -195,17 +216,23 @@ class Courier:
         self._carrier = carrier
         self._reader = reader
         self._outbox = outbox
+        self._duty = duty
         self._clock = clock
         self._ids = ids
         self._counters = counters
         self._waker = outbox.waker(destination)
 
     async def run(self) -> None:
-        """Carry what is due, wait for more."""
+        """Carry what is due while that is this broker's to do, wait for more."""
         while True:
+            if not self._duty.holds(self.destination):
+                await asyncio.sleep(WATCH_SECONDS)
+                continue
             self._waker.clear()
             rows = await self._reader.due(self.destination, self._clock(), BATCH)
             for delivery, event in rows:
+                if not self._duty.holds(self.destination):
+                    break
                 if event is not None and not await self._attempt(delivery, event):
                     await asyncio.sleep(backoff(self.health.failures).total_seconds())
                     break
@@ -214,8 +241,9 @@ class Courier:
 
     async def _rest(self) -> None:
         due_at = await self._reader.next_due_at(self.destination)
-        seconds = IDLE_SECONDS if due_at is None else max(0.01, (due_at - self._clock()).total_seconds())
-        await wait_at_most(min(seconds, IDLE_SECONDS), self._waker)
+        most = self._outbox.rest_seconds
+        seconds = most if due_at is None else max(0.01, (due_at - self._clock()).total_seconds())
+        await wait_at_most(min(seconds, most), self._waker)
 
     async def _attempt(self, delivery: Delivery, event: Event) -> bool:
         """Make one attempt and keep what became of it; False when the destination did not answer."""
@@ -229,7 +257,7 @@ class Courier:
         now = self._clock()
         after = settle(delivery, outcome, now)
         self._counters.delivery(self.destination, after.state)
-        await self._outbox.run(settlement(delivery, after, event, now, self._ids))
+        await until_stored(self._outbox, settlement(delivery, after, event, now, self._ids))
         return is_up
 
 

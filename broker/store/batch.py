@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from broker.domain.events import Event
 from broker.domain.records import Delivery
-from broker.errors import BrokerError
+from broker.errors import BrokerError, NothingDone
 from broker.ports import Job
 from broker.store.codec import moment_now
 from broker.store.connection import Connection, compiled
@@ -30,7 +30,7 @@ TRIES = 5
 class CannotWrite(Exception):
     """The database does not take anything now, whoever asks: full, locked, read-only, gone.
 
-    *is_open*: it went away during the commit, so that what was to be written may be there or not.
+    *is_open*: the commit itself failed, so that what was to be written may turn out to be there.
     """
 
     def __init__(self, reason: str, *, is_open: bool = False) -> None:
@@ -40,9 +40,15 @@ class CannotWrite(Exception):
 
     def for_sender(self) -> BrokerError:
         """Say it to one who waits: a later attempt may pass."""
-        effect = "whether it has taken effect is not known" if self.is_open else "nothing has taken effect"
-        hint = f"{effect}; send again later; the broker's disk and database need a look"
-        return BrokerError(f"the store cannot write: {self.reason}", code="S001", ack="AR", hint=hint)
+        message, later = (
+            f"the store cannot write: {self.reason}",
+            "send again later; the broker's disk and database need a look",
+        )
+        if self.is_open:
+            return BrokerError(
+                message, code="S001", ack="AR", hint=f"whether it has taken effect is not known; {later}"
+            )
+        return NothingDone(message, code="S001", ack="AR", hint=f"nothing has taken effect; {later}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +70,7 @@ class Batches:
         self._probe = compiled(engine.dialect, upsert(engine.dialect, probe), column_keys=["name", "at"]).text
         self._versions = Versions()
         self._connection: Connection | None = None
-        self._is_open = False
+        self._is_committing = False
 
     def run(self, jobs: Sequence[Job[Any]]) -> list[Outcome]:
         """Run *jobs* and commit; give what became of each. Raises CannotWrite when nothing of them is on disk.
@@ -78,13 +84,12 @@ class Batches:
                 return self._transact(jobs, is_alone=tries > 0)
             except self._driver.Error as error:
                 fault: Exception = error
-                is_open, self._is_open = self._is_open, False
-                is_stale = was_kept and self._connection is None and not is_open
+                is_stale = was_kept and self._connection is None and not self._is_committing
                 is_taken = isinstance(error, self._driver.IntegrityError) and len(jobs) == 1
                 if is_conflict(error) or (tries == 0 and (is_stale or is_taken)):
                     continue
                 if self._is_unwritable(error):
-                    raise CannotWrite(str(error), is_open=is_open) from error
+                    raise CannotWrite(str(error), is_open=self._is_committing) from error
             except Exception as error:
                 fault = error
             break
@@ -120,6 +125,7 @@ class Batches:
             return [Outcome(error=error.for_sender())]
 
     def _transact(self, jobs: Sequence[Job[Any]], is_alone: bool) -> list[Outcome]:
+        self._is_committing = False
         connection = self._connected()
         try:
             keys = [key for job in jobs for key in job.keys]
@@ -128,6 +134,7 @@ class Batches:
             held.prefetch(keys)
             outcomes = [self._decide(job, held) for job in jobs]
             if flush(held, connection, self._versions.next()):
+                self._is_committing = True
                 connection.commit()
             else:
                 connection.rollback()
@@ -162,7 +169,6 @@ class Batches:
         if connection is None:
             return
         try:
-            self._is_open = connection.is_lost and connection.is_committing
             connection.rollback()
         except self._driver.Error:
             self.close()

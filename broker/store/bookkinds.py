@@ -206,7 +206,12 @@ PERFORMED = Kind(
         "order": through(t.performed_orders.c.order_id, t.performed.c.uid),
         "study": through(t.performed_studies.c.study_uid, t.performed.c.uid),
     },
-    columns=lambda performed, version: (performed.status, performed.ae, moment(performed.updated_at)),
+    columns=lambda performed, version: (
+        performed.status,
+        performed.ae,
+        moment(performed.updated_at),
+        moment(performed.look_at),
+    ),
     projections=(
         links(t.performed_orders, "uid", lambda performed: [(o, performed.uid) for o in performed.order_ids]),
         links(t.performed_studies, "uid", lambda p: [(uid, p.uid) for uid in _performed_studies(p)]),

@@ -21,7 +21,6 @@ from broker.store.dialects import (
     begin_writing,
     hold,
     is_in_transaction,
-    is_lost,
     is_shared,
 )
 
@@ -52,7 +51,6 @@ class Connection:
         self._snapshot = begin_reading(engine.dialect)
         self._is_shared = is_shared(engine.dialect)
         self._is_holding = False
-        self.is_committing = False
         try:
             self._raw = engine.raw_connection()
         except DBAPIError as error:
@@ -94,24 +92,17 @@ class Connection:
         self._cursor.execute(self._begin)
 
     def commit(self) -> None:
-        """Commit: on return everything is on disk. Failing here, `is_committing` stays: it may be there or not."""
-        self.is_committing = True
+        """Commit: on return everything is on disk; failing, it may be there or not."""
         self._cursor.execute(f"COMMIT; {LET_GO}" if self._is_holding else "COMMIT")
-        self._is_holding = self.is_committing = False
+        self._is_holding = False
 
     def rollback(self) -> None:
         """Give up the transaction, where the database has not done so itself."""
-        self.is_committing = False
         if is_in_transaction(self._raw.dbapi_connection):
             self._cursor.execute("ROLLBACK")
         if self._is_holding:
             self._cursor.execute(LET_GO)
             self._is_holding = False
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the server is gone, or has let this connection go."""
-        return is_lost(self._raw.dbapi_connection)
 
     def close(self) -> None:
         """Close; what is not committed is lost."""

@@ -28,7 +28,6 @@ class DeliveryReader:
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
         self._due = Prepared(readers.dialect, _due)
-        self._due_objects = Prepared(readers.dialect, _due_objects)
         self._next_due_at = Prepared(readers.dialect, _next_due_at)
 
     async def search(
@@ -55,12 +54,6 @@ class DeliveryReader:
         rows = await self._readers.ask(self._due, asked)
         return [(DELIVERY.value(row), EVENT.value(event) if event else None) for row, event in rows]
 
-    async def due_objects(self, node: str, now: datetime, limit: int) -> list[tuple[Delivery, Instance]]:
-        """Give the objects that may leave for *node* now, the oldest first."""
-        asked = {"destination": (node,), "now": (moment(now),), "limit": (limit,)}
-        rows = await self._readers.ask(self._due_objects, asked)
-        return [(DELIVERY.value(row), INSTANCE.value(instance)) for row, instance in rows]
-
     async def next_due_at(self, destination: str) -> datetime | None:
         """Tell when the next row may leave; rows behind another of their lane do not count."""
         rows = await self._readers.ask(self._next_due_at, {"destination": (destination,)})
@@ -82,6 +75,27 @@ class DeliveryReader:
         return await self._readers.values(DELIVERY, query)
 
 
+class ObjectQueue:
+    """What is committed of the objects of one spool that wait for the archives."""
+
+    def __init__(self, readers: Readers, spool: str) -> None:
+        self._readers = readers
+        self._spool = (spool,)
+        self._due = Prepared(readers.dialect, _due_objects)
+        self._next_due_at = Prepared(readers.dialect, _next_object_due_at)
+
+    async def due(self, node: str, now: datetime, limit: int) -> list[tuple[Delivery, Instance]]:
+        """Give the objects that may leave for *node* now, the oldest first."""
+        asked = {"destination": (node,), "spool": self._spool, "now": (moment(now),), "limit": (limit,)}
+        rows = await self._readers.ask(self._due, asked)
+        return [(DELIVERY.value(row), INSTANCE.value(instance)) for row, instance in rows]
+
+    async def next_due_at(self, node: str) -> datetime | None:
+        """Tell when the next object may leave for *node*."""
+        rows = await self._readers.ask(self._next_due_at, {"destination": (node,), "spool": self._spool})
+        return read_moment(rows[0][0] or "")
+
+
 def _due(asked: Asked) -> Select[Any]:
     query = (
         select(t.deliveries.c.document, t.events.c.document)
@@ -92,13 +106,22 @@ def _due(asked: Asked) -> Select[Any]:
 
 
 def _due_objects(asked: Asked) -> Select[Any]:
-    c = t.instances.c
-    is_object = and_(c.sop_uid == t.deliveries.c.sop_uid, c.digest == t.deliveries.c.digest)
-    return _first_due(select(t.deliveries.c.document, c.document).join(t.instances, is_object), asked)
+    return _first_due(_of_spool(select(t.deliveries.c.document, t.instances.c.document), asked), asked)
 
 
 def _next_due_at(asked: Asked) -> Select[Any]:
     return _heads(select(func.min(t.deliveries.c.not_before)), asked)
+
+
+def _next_object_due_at(asked: Asked) -> Select[Any]:
+    return _heads(_of_spool(select(func.min(t.deliveries.c.not_before)), asked), asked)
+
+
+def _of_spool(query: Select[Any], asked: Asked) -> Select[Any]:
+    """Leave the rows whose object is in one spool: only its broker can send it."""
+    c = t.instances.c
+    is_object = and_(c.sop_uid == t.deliveries.c.sop_uid, c.digest == t.deliveries.c.digest)
+    return query.select_from(t.deliveries).join(t.instances, is_object).where(t.in_spool(asked["spool"][0]))
 
 
 def _first_due(query: Select[Any], asked: Asked) -> Select[Any]:

@@ -61,11 +61,6 @@ def is_in_transaction(connection: Any) -> bool:
     return bool(info.transaction_status if info is not None else connection.in_transaction)
 
 
-def is_lost(connection: Any) -> bool:
-    """Say whether a driver's connection has lost its server; a SQLite connection has none."""
-    return bool(getattr(connection, "closed", False))
-
-
 def is_shared(dialect: Dialect) -> bool:
     """Say whether other processes may write to the database; a SQLite file has one broker (locking.py)."""
     return dialect.name != "sqlite"

@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from broker.errors import BrokerError
 from broker.store.connection import Connection, Row
+from broker.store.dialects import is_shared
 from broker.store.kinds import Kind
 from broker.store.prepared import Asked, Prepared
 
@@ -22,7 +23,10 @@ THREADS = 3
 
 
 class Readers:
-    """Runs queries in threads. A connection that fails is closed; the next query opens another."""
+    """Runs queries in threads. A connection that fails is closed; on PostgreSQL another is opened at once.
+
+    A server that was stopped and started has let go of all connections; that shows only when they are used.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.dialect = engine.dialect
@@ -63,6 +67,7 @@ class Readers:
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         mine = threading.get_ident()
+        was_kept = mine in self._connections
         try:
             connection = self._connections.get(mine)
             if connection is None:
@@ -72,6 +77,8 @@ class Readers:
             broken = self._connections.pop(mine, None)
             if broken is not None:
                 broken.close()
+            if was_kept and is_shared(self.dialect):
+                return self._read(query)
             raise BrokerError(
                 f"the store cannot be read: {error}",
                 code="S007",

@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.domain.accounts import Token, User
 from broker.domain.events import Event
-from broker.domain.records import Delivery, StoredMessage, Tombstone
+from broker.domain.records import Delivery, Lease, StoredMessage, Tombstone
 from broker.store import tables as t
 from broker.store.bookkinds import INSTANCE, ORDER, PATIENT, PERFORMED, RAW_DATA_SET, STUDY
 from broker.store.codec import moment
@@ -140,6 +140,15 @@ TOKEN = Kind(
     columns=lambda token, version: (token.token_hash,),
 )
 
+LEASE = Kind(
+    type=Lease,
+    table=t.leases,
+    identity=lambda lease: (lease.name,),
+    keys=lambda lease: (("name", lease.name),),
+    finders={"name": by(t.leases.c.name)},
+    columns=lambda lease, version: (),
+)
+
 KINDS: dict[type[Any], Kind[Any]] = {
     kind.type: kind
     for kind in (
@@ -155,6 +164,7 @@ KINDS: dict[type[Any], Kind[Any]] = {
         DELIVERY,
         USER,
         TOKEN,
+        LEASE,
     )
 }
 """Every kind of row, in the order in which they are written."""

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from broker.ports import Job
 from broker.store.accounts import AccountReader
 from broker.store.batch import Batches, FanOut
-from broker.store.deliveries import DeliveryReader
-from broker.store.dialects import database_file, open_engine
+from broker.store.deliveries import DeliveryReader, ObjectQueue
+from broker.store.dialects import database_file, is_shared, open_engine
 from broker.store.events import EventReader
 from broker.store.locking import FileLock
 from broker.store.messages import MessageReader
@@ -59,6 +59,15 @@ class Store:
         """
         lock, engine, readers = await asyncio.to_thread(_prepare, url)
         return cls(GroupWriter(Batches(engine, fan_out), on_death, on_commit), readers, lock)
+
+    def objects_of(self, spool: str) -> ObjectQueue:
+        """Give the queue of the objects whose files are in *spool*."""
+        return ObjectQueue(self._readers, spool)
+
+    @property
+    def is_shared(self) -> bool:
+        """Say whether other brokers may use the database."""
+        return is_shared(self._readers.dialect)
 
     async def run(self, job: Job[R]) -> R:
         """Run *job* in a writing transaction (see GroupWriter.run)."""

@@ -29,7 +29,7 @@ class StudyReader:
         self._readers = readers
         self._due_quiet = Prepared(readers.dialect, _due_quiet)
         self._next_quiet_at = Prepared(readers.dialect, _next_quiet_at)
-        self._open_performed = Prepared(readers.dialect, _open_performed)
+        self._due_performed = Prepared(readers.dialect, _due_performed)
 
     async def search(self, *, state: str = "", limit: int = 50, cursor: str = "") -> tuple[list[Study], str]:
         """Find studies, those with the newest object first, and the cursor of the next page (empty: there is none)."""
@@ -63,9 +63,9 @@ class StudyReader:
         ((first,),) = await self._readers.ask(self._next_quiet_at, {})
         return read_moment(first or "")
 
-    async def open_performed(self, before: datetime) -> list[str]:
-        """Give the UIDs of MPPS that are in progress and of which nothing was heard since *before*; 100 at a time."""
-        return [uid for (uid,) in await self._readers.ask(self._open_performed, {"before": (moment(before),)})]
+    async def due_performed(self, now: datetime) -> list[str]:
+        """Give the UIDs of MPPS that are to be looked at, the longest waiting first; 100 at a time."""
+        return [uid for (uid,) in await self._readers.ask(self._due_performed, {"now": (moment(now),)})]
 
 
 class InstanceReader:
@@ -80,9 +80,9 @@ class InstanceReader:
         query = select(c.document).where(c.study_uid == study_uid).order_by(c.series_uid, c.sop_uid)
         return await self._readers.values(INSTANCE, query)
 
-    async def paths(self) -> set[str]:
-        """Give the paths of all objects, relative to the spool."""
-        query = select(t.instances.c.path)
+    async def paths(self, spool: str) -> set[str]:
+        """Give the paths of all objects whose file is in *spool*, relative to it."""
+        query = select(t.instances.c.path).where(t.in_spool(spool), t.instances.c.path != "")
         return {path for (path,) in await self._readers.rows(query)}
 
     async def raw_data_sets(self, uid: str) -> list[RawDataSet]:
@@ -97,11 +97,9 @@ def _due_quiet(asked: Asked) -> Select[Any]:
     return select(c.uid).where(_WAITS, c.quiet_at <= asked["now"][0]).order_by(c.quiet_at)
 
 
-def _open_performed(asked: Asked) -> Select[Any]:
+def _due_performed(asked: Asked) -> Select[Any]:
     c = t.performed.c
-    is_open: ColumnElement[bool] = literal_column("performed.status = 'IN PROGRESS'")
-    query = select(c.uid).where(is_open, c.updated_at <= asked["before"][0])
-    return query.order_by(c.updated_at).limit(100)
+    return select(c.uid).where(t.present(c.look_at), c.look_at <= asked["now"][0]).order_by(c.look_at).limit(100)
 
 
 def _next_quiet_at(asked: Asked) -> Select[Any]:

@@ -6,6 +6,8 @@ Partial indexes leave out what is done, so that they stay small in a store with 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -143,9 +145,10 @@ performed = Table(
     _text("status"),
     _text("ae"),
     _text("updated_at"),
+    Column("look_at", TEXT, nullable=False, server_default=text("''")),
     _text("document"),
 )
-_index("performed_open", performed.c.updated_at, where="status = 'IN PROGRESS'")
+_index("performed_look", performed.c.look_at, where="look_at <> ''")
 
 performed_orders = _links("performed_orders", "order_id", "uid")
 _index("performed_orders_uid", performed_orders.c.uid)
@@ -284,6 +287,11 @@ IS_LISTED: ColumnElement[bool] = literal_column("steps.is_listed = 1")
 
 
 NO_ORDER: ColumnElement[bool] = literal_column("events.order_id = ''")
+
+
+def in_spool(spool: Any) -> ColumnElement[bool]:
+    """Say that an object's file is in *spool*; a row from before spools had names is of the only one."""
+    return instances.c.spool.in_([spool, ""])
 
 
 def present(column: Column[str]) -> ColumnElement[bool]:

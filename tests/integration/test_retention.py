@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from broker.domain.events import Event
 from broker.domain.records import Delivery, StoredMessage
@@ -46,7 +45,7 @@ def delivery(id: str, state: str) -> Delivery:
     )
 
 
-def test_what_is_finished_goes_after_its_time(tmp_path: Path) -> None:
+def test_what_is_finished_goes_after_its_time(database_url: str) -> None:
     rows = (
         message("1", OLD),
         message("2", OLD, "parked"),
@@ -57,7 +56,7 @@ def test_what_is_finished_goes_after_its_time(tmp_path: Path) -> None:
     events = [Event(id=f"E{n}", type="order.noted", at=OLD, text="") for n in (1, 2)]
 
     async def remove() -> tuple[set[str], set[str], int]:
-        store = await Store.open(f"sqlite:///{tmp_path}/b.db", fan_out=lambda event: (), on_death=print)
+        store = await Store.open(database_url, fan_out=lambda event: (), on_death=print)
         await store.run(Job(keys=(), decide=lambda held: Changes(save=rows, events=events, result=None)))
         kept = {
             "deliveries": (store.deliveries, timedelta(days=30)),

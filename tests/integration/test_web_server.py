@@ -77,14 +77,14 @@ async def put_aside(study_uid: str) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, auth: Auth = "none") -> AsyncIterator[Running]:
+async def running(folder: Path, database_url: str, auth: Auth = "none") -> AsyncIterator[Running]:
     numbers = count(1)
 
     def ids() -> str:
         return f"{next(numbers):026d}"
 
     died: list[BaseException] = []
-    store = await Store.open(f"sqlite:///{folder}/broker.db", fan_out=lambda event: (), on_death=died.append)
+    store = await Store.open(database_url, fan_out=lambda event: (), on_death=died.append)
     inspection = Inspection(
         orders=store.orders,
         messages=store.messages,
@@ -134,9 +134,9 @@ def an_order(accession: str = "A/1", id: str = "01JD0000000000000000000001") -> 
     return patient, order
 
 
-async def test_an_order_of_the_store_is_listed_shown_and_explained(tmp_path: Path) -> None:
+async def test_an_order_of_the_store_is_listed_shown_and_explained(tmp_path: Path, database_url: str) -> None:
     event = Event(id="E1", type="order.scheduled", at=NOW, text="scheduled", order_id="01JD0000000000000000000001")
-    async with running(tmp_path) as web, web.by_tcp() as http:
+    async with running(tmp_path, database_url) as web, web.by_tcp() as http:
         await keep(web.store, *an_order(), events=(event,))
         listed = (await http.get("/api/v1/orders?accession=A/1&from=2026-04-01&to=2026-04-01")).json()
         shown = (await http.get("/api/v1/orders/A%2F1")).json()
@@ -150,8 +150,8 @@ async def test_an_order_of_the_store_is_listed_shown_and_explained(tmp_path: Pat
     assert unseen["reasons"] == ["it is assigned to CT1; asked for was CT2"]
 
 
-async def test_pages_of_a_list_join_without_gap(tmp_path: Path) -> None:
-    async with running(tmp_path) as web, web.by_tcp() as http:
+async def test_pages_of_a_list_join_without_gap(tmp_path: Path, database_url: str) -> None:
+    async with running(tmp_path, database_url) as web, web.by_tcp() as http:
         for number in range(5):
             await keep(web.store, *an_order(f"A{number}", f"01JD{number:022d}"))
         found, cursor = [], ""
@@ -162,8 +162,8 @@ async def test_pages_of_a_list_join_without_gap(tmp_path: Path) -> None:
     assert found == ["A4", "A3", "A2", "A1", "A0"]
 
 
-async def test_the_console_shows_todays_orders_from_the_store(tmp_path: Path) -> None:
-    async with running(tmp_path) as web, web.by_tcp() as http:
+async def test_the_console_shows_todays_orders_from_the_store(tmp_path: Path, database_url: str) -> None:
+    async with running(tmp_path, database_url) as web, web.by_tcp() as http:
         await keep(web.store, *an_order())
         overview = await http.get("/")
         order = await http.get("/orders/01JD0000000000000000000001")
@@ -171,7 +171,7 @@ async def test_the_console_shows_todays_orders_from_the_store(tmp_path: Path) ->
     assert "Núria" not in overview.text + order.text
 
 
-async def test_a_dead_delivery_is_sent_again_and_its_order_tells(tmp_path: Path) -> None:
+async def test_a_dead_delivery_is_sent_again_and_its_order_tells(tmp_path: Path, database_url: str) -> None:
     dead = Delivery(
         id="D1",
         destination="ris",
@@ -185,7 +185,7 @@ async def test_a_dead_delivery_is_sent_again_and_its_order_tells(tmp_path: Path)
         created_at=NOW,
         updated_at=NOW,
     )
-    async with running(tmp_path) as web, web.by_tcp() as http:
+    async with running(tmp_path, database_url) as web, web.by_tcp() as http:
         await keep(web.store, *an_order(), dead)
         answer = await http.post("/api/v1/deliveries/D1/retry")
         listed = (await http.get("/api/v1/deliveries?state=available&destination=ris")).json()
@@ -195,7 +195,7 @@ async def test_a_dead_delivery_is_sent_again_and_its_order_tells(tmp_path: Path)
     assert [entry["text"] for entry in order["timeline"]] == ["study.available for ris sent again by hand"]
 
 
-async def test_a_message_of_the_store_is_shown(tmp_path: Path) -> None:
+async def test_a_message_of_the_store_is_shown(tmp_path: Path, database_url: str) -> None:
     message = StoredMessage(
         id="M1",
         key="",
@@ -209,7 +209,7 @@ async def test_a_message_of_the_store_is_shown(tmp_path: Path) -> None:
         state="refused",
         answer=b"MSH|",
     )
-    async with running(tmp_path) as web, web.by_tcp() as http:
+    async with running(tmp_path, database_url) as web, web.by_tcp() as http:
         await keep(web.store, message)
         listed = (await http.get("/api/v1/messages?state=refused&type=ORM%5EO01")).json()
         shown = (await http.get("/api/v1/messages/M1")).json()
@@ -217,8 +217,8 @@ async def test_a_message_of_the_store_is_shown(tmp_path: Path) -> None:
     assert shown["raw"] == "MSH|"
 
 
-async def test_a_user_added_by_the_unix_socket_gets_in_by_tcp(tmp_path: Path) -> None:
-    async with running(tmp_path, "password") as web, web.by_tcp() as tcp, web.by_socket() as local:
+async def test_a_user_added_by_the_unix_socket_gets_in_by_tcp(tmp_path: Path, database_url: str) -> None:
+    async with running(tmp_path, database_url, "password") as web, web.by_tcp() as tcp, web.by_socket() as local:
         assert (await tcp.get("/api/v1/orders", auth=("anna", "long enough"))).status_code == 401
         added = await local.post("/api/v1/users", json={"name": "anna", "password": "long enough"})
         token = (await local.post("/api/v1/tokens", json={"name": "grafana"})).json()["token"]
@@ -228,18 +228,18 @@ async def test_a_user_added_by_the_unix_socket_gets_in_by_tcp(tmp_path: Path) ->
     assert (by_password.status_code, by_token.status_code) == (200, 200)
 
 
-async def test_the_unix_socket_is_its_owners_alone_and_goes_with_the_broker(tmp_path: Path) -> None:
-    async with running(tmp_path) as web:
+async def test_the_unix_socket_is_its_owners_alone_and_goes_with_the_broker(tmp_path: Path, database_url: str) -> None:
+    async with running(tmp_path, database_url) as web:
         mode = stat.S_IMODE(web.socket.stat().st_mode)
     assert mode == 0o600
     assert not web.socket.exists()
 
 
-async def test_what_a_killed_broker_left_is_replaced(tmp_path: Path) -> None:
+async def test_what_a_killed_broker_left_is_replaced(tmp_path: Path, database_url: str) -> None:
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(tmp_path / "broker.sock"))
     left.close()
-    async with running(tmp_path) as web, web.by_socket() as http:
+    async with running(tmp_path, database_url) as web, web.by_socket() as http:
         assert (await http.get("/readyz")).status_code == 200
 
 
@@ -251,10 +251,10 @@ async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "broker.sock").read_text() == "precious"
 
 
-async def test_a_path_too_long_for_a_socket_does_not_keep_the_broker_from_running(tmp_path: Path) -> None:
+async def test_a_path_too_long_for_a_socket_does_not_keep_the_broker_from_running(tmp_path, database_url: Path) -> None:
     folder = tmp_path / ("x" * 100)
     folder.mkdir()
-    async with running(folder) as web, web.by_tcp() as http:
+    async with running(folder, database_url) as web, web.by_tcp() as http:
         assert (await http.get("/healthz")).status_code == 200
     assert not web.socket.exists()
 
@@ -269,19 +269,19 @@ async def test_a_busy_port_is_told(tmp_path: Path) -> None:
             WebServer(no_app, WebSettings(port=port, zone=MADRID)).open()
 
 
-async def test_signals_are_left_to_the_broker(tmp_path: Path) -> None:
+async def test_signals_are_left_to_the_broker(tmp_path: Path, database_url: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    async with running(tmp_path) as web, web.by_tcp() as http:
+    async with running(tmp_path, database_url) as web, web.by_tcp() as http:
         await http.get("/healthz")
         assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 async def test_a_client_that_never_finishes_asking_is_let_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     monkeypatch.setattr(sockets, "HEAD_SECONDS", 0.2)
-    async with running(tmp_path) as web:
+    async with running(tmp_path, database_url) as web:
         reader, writer = await asyncio.open_connection("127.0.0.1", web.server.port)
         writer.write(said)
         assert await reader.read() == b""
@@ -289,8 +289,10 @@ async def test_a_client_that_never_finishes_asking_is_let_go(
 
 
 @pytest.mark.parametrize("said", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", os.urandom(200) + b"\r\n\r\n"])
-async def test_what_is_not_http_is_refused_and_the_next_is_served(tmp_path: Path, said: bytes) -> None:
-    async with running(tmp_path) as web, web.by_tcp() as http:
+async def test_what_is_not_http_is_refused_and_the_next_is_served(
+    tmp_path: Path, database_url: str, said: bytes
+) -> None:
+    async with running(tmp_path, database_url) as web, web.by_tcp() as http:
         reader, writer = await asyncio.open_connection("127.0.0.1", web.server.port)
         writer.write(said)
         assert (await reader.read()).startswith(b"HTTP/1.1 400")

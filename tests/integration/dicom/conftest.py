@@ -64,7 +64,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Site]]
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Opener:
+def site(tmp_path: Path, database_url: str) -> Opener:
     """Open the site of the test; *strict* names AE titles that are answered by the book."""
 
     def die(error: BaseException) -> None:
@@ -72,7 +72,7 @@ def site(tmp_path: Path) -> Opener:
 
     @asynccontextmanager
     async def opened(strict: frozenset[str] = frozenset()) -> AsyncIterator[Site]:
-        store = await Store.open(f"sqlite:///{tmp_path}/broker.db", fan_out=lambda event: (), on_death=die)
+        store = await Store.open(database_url, fan_out=lambda event: (), on_death=die)
         ids, metrics = Ulids(now), Metrics()
         spool = Spool(tmp_path / "spool", ids)
         rules = Rules(quiet=None, forward_to=(), zone=ZoneInfo("Europe/Madrid"))
@@ -82,7 +82,7 @@ def site(tmp_path: Path) -> Opener:
         services = {PERFORMED_STEP: performed, **dict.fromkeys(STORAGE_CLASSES, storage)}
         server = DicomServer(ServerSettings(port=0), services, lambda abstract, offered, calling: offered[0])
         try:
-            await storage.adopt(await store.instances.paths())
+            await storage.adopt(await store.instances.paths(spool.id))
             await server.start()
             yield Site(server.port, store, spool)
         finally:

@@ -14,6 +14,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from pynetdicom import AE
 
 from broker.dicom.client import associate
+from broker.ports import Changes, Job
 
 Opener = Callable[..., Any]
 Peer = Callable[[str], str]
@@ -155,7 +156,7 @@ def test_an_object_that_is_cut_off_leaves_nothing(site: Opener) -> None:
                 if files(running.spool.root):
                     await asyncio.sleep(0.02)
             assert files(running.spool.root) == []
-            assert await running.store.instances.paths() == set()
+            assert await running.store.instances.paths(running.spool.id) == set()
 
     asyncio.run(story())
 
@@ -166,7 +167,8 @@ def test_a_restart_adopts_a_file_without_a_row(site: Opener, peer: Peer, tmp_pat
     async def story() -> None:
         async with site() as running:
             assert (await storescu(peer, running.port, str(tmp_path / "1.dcm")))[0] == 0
-        (tmp_path / "broker.db").unlink()
+            rows = (*await running.store.instances.of_study("1.2.41"), await running.store.studies.get("1.2.41"))
+            await running.store.run(Job(keys=(), decide=lambda held: Changes(delete=rows, result=None)))
         (tmp_path / "spool" / "incoming" / "half.part").write_bytes(b"half")
         async with site() as running:
             (instance,) = await running.store.instances.of_study("1.2.41")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from broker.dicom.part10 import FileMeta, read_meta
 from broker.dicom.spool import Kept, Spool, folder_of
 from broker.domain.study import Instance
-from broker.errors import BrokerError
+from broker.errors import BrokerError, ConfigurationError
 
 META = FileMeta(
     sop_class="1.2.840.10008.5.1.4.1.1.2",
@@ -78,7 +78,7 @@ def test_an_object_is_kept_byte_for_byte(spool: Spool) -> None:
     kept = keep(spool)
     file, offset = spool.locate(located(kept.path))
     assert file.read_bytes()[offset:] == DATA_SET
-    assert kept == Kept(path="1.2.3/ID0.dcm", size=len(DATA_SET), digest=sha256(DATA_SET).hexdigest())
+    assert kept == Kept(path="1.2.3/ID1.dcm", size=len(DATA_SET), digest=sha256(DATA_SET).hexdigest(), spool="ID0")
     assert files(spool) == [kept.path]
 
 
@@ -128,8 +128,8 @@ def test_the_last_object_of_a_study_takes_its_folder_with_it(spool: Spool) -> No
     assert files(spool) == [second.path]
     spool.remove(second.path)
     spool.remove(second.path)
-    assert sorted(path.name for path in spool.root.iterdir()) == ["incoming"]
-    assert keep(spool).path == "1.2.3/ID2.dcm"
+    assert sorted(path.name for path in spool.root.iterdir()) == ["broker-ID0", "incoming"]
+    assert keep(spool).path == "1.2.3/ID3.dcm"
 
 
 @pytest.mark.parametrize(
@@ -201,3 +201,14 @@ def test_the_files_of_a_rejected_study_are_set_aside_and_never_taken_up_again(sp
     assert not (spool.root / "1.2.3").exists()
     assert [instance.path for _, instance in spool.reconcile({other.path})] == []
     assert files(spool) == aside
+
+
+def test_a_spool_keeps_its_name_and_has_one_owner(spool: Spool) -> None:
+    with pytest.raises(ConfigurationError, match="in use by another broker"):
+        Spool(spool.root, lambda: "ANOTHER")
+    spool.close()
+
+    again = Spool(spool.root, lambda: "ANOTHER")
+    again.close()
+
+    assert again.id == spool.id == "ID0"

@@ -13,7 +13,7 @@ from broker.dicom.service import Failure, Request
 from broker.dicom.spool import Spool
 from broker.dicom.storage import HELD_LIMIT, HELD_LIMIT_OF_ALL, Storage
 from broker.domain.study import Instance, ObjectFacts
-from broker.errors import BrokerError
+from broker.errors import BrokerError, NothingDone
 from broker.ul.dimse import Command, Kind
 
 NOW = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
@@ -29,15 +29,15 @@ class Arrived:
 
 @dataclass
 class Book:
-    """Keeps rows in memory; while it is *broken* it cannot write."""
+    """Keeps rows in memory; while there is a *fault* it cannot write."""
 
     rows: list[tuple[ObjectFacts, Instance]] = field(default_factory=list)
     is_rejecting: bool = False
-    is_broken: bool = False
+    fault: BrokerError | None = None
 
     async def received(self, facts: ObjectFacts, instance: Instance) -> Arrived:
-        if self.is_broken:
-            raise BrokerError("the disk is full", code="S001", ack="AR")
+        if self.fault is not None:
+            raise self.fault
         is_new = all(row.digest != instance.digest for _, row in self.rows)
         if is_new:
             self.rows.append((facts, instance))
@@ -191,11 +191,18 @@ def test_a_spool_that_is_gone_is_out_of_resources(storage: Storage) -> None:
     assert refusal.value.response.status == 0xA700
 
 
-def test_what_the_store_could_not_record_stays_for_the_next_start(storage: Storage, book: Book) -> None:
-    book.is_broken = True
+def test_what_the_store_surely_did_not_record_goes_at_once(storage: Storage, book: Book) -> None:
+    book.fault = NothingDone("the database is away", code="S001", ack="AR")
     with pytest.raises(Failure) as refusal:
         store(storage)
-    book.is_broken = False
+    assert (refusal.value.response.status, files(storage)) == (0xA700, [])
+
+
+def test_what_the_store_may_have_recorded_stays_for_the_next_start(storage: Storage, book: Book) -> None:
+    book.fault = BrokerError("the database went away during the commit", code="S001", ack="AR")
+    with pytest.raises(Failure) as refusal:
+        store(storage)
+    book.fault = None
     again = store(storage)
     assert (refusal.value.response.status, again, len(files(storage))) == (0xA700, 0x0000, 2)
     assert asyncio.run(storage.adopt({book.rows[0][1].path})) == 1

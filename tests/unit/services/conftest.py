@@ -36,13 +36,13 @@ def shipped() -> Catalogue:
 class Desk:
     """Sends messages one after another; *now* is the time, to be moved by the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, database_url: str) -> None:
         self.now = datetime(2026, 4, 1, 8, tzinfo=UTC)
         self.rules = ListenerRules(name="his")
         self.catalogue = shipped()
         self.events: list[Event] = []
         self._loop = asyncio.Runner()
-        self.store = self.run(Store.open(f"sqlite:///{folder}/b.db", fan_out=self._keep, on_death=lambda fault: None))
+        self.store = self.run(Store.open(database_url, fan_out=self._keep, on_death=lambda fault: None))
         clock = lambda: self.now  # noqa: E731
         self._intake = Intake(
             self.store, lambda: self.catalogue, ZoneInfo("Europe/Madrid"), clock, Ulids(clock), Metrics()
@@ -100,8 +100,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def desk(database_url: str) -> Iterator[Desk]:
+    made = Desk(database_url)
     yield made
     made.close()
 

@@ -54,7 +54,7 @@ def test_a_due_object_comes_with_its_instance(opened, rows, save):
                 for n in (1, 2)
             ]
             await store.run(save(rows.instance(1), rows.instance(2), rows.instance(2, digest="another"), *objects))
-            return await store.deliveries.due_objects("PACS", rows.now, 1), await store.deliveries.due(
+            return await store.objects_of("S1").due("PACS", rows.now, 1), await store.deliveries.due(
                 "PACS", rows.now, 9
             )
 

@@ -45,8 +45,13 @@ def test_rows_are_looked_up_by_an_index_under_every_key(connection, kind, count)
     ("build", "asked", "index"),
     [
         (deliveries._due, {"destination": ["ris"], "now": ["2026"], "limit": [64]}, "deliveries_queue"),
-        (deliveries._due_objects, {"destination": ["ris"], "now": ["2026"], "limit": [64]}, "deliveries_queue"),
+        (
+            deliveries._due_objects,
+            {"destination": ["ris"], "spool": ["S1"], "now": ["2026"], "limit": [64]},
+            "deliveries_queue",
+        ),
         (deliveries._next_due_at, {"destination": ["ris"]}, "deliveries_"),
+        (deliveries._next_object_due_at, {"destination": ["ris"], "spool": ["S1"]}, "deliveries_"),
         (studies._due_quiet, {"now": ["2026"]}, "studies_quiet"),
         (studies._next_quiet_at, {}, "studies_quiet"),
     ],

@@ -98,7 +98,7 @@ def test_objects_are_listed_for_their_study_and_for_the_spool(opened, rows, save
         async with opened() as store:
             other = rows.instance(3, study_uid="1.2.9", path="1.2.9/3.dcm")
             await store.run(save(rows.instance(2), rows.instance(1), other))
-            return await store.instances.of_study("1.2.1"), await store.instances.paths()
+            return await store.instances.of_study("1.2.1"), await store.instances.paths("S1")
 
     objects, paths = run(story)
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -84,7 +83,7 @@ class Department:
             node: Forwarder(
                 node,
                 archive,
-                store.deliveries,
+                store.objects_of("S1"),
                 outbox,
                 self.removed.append,
                 self.rules,
@@ -235,7 +234,7 @@ Story = Callable[[Department], Coroutine[Any, Any, T]]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Any]:
+def run(database_url: str) -> Callable[..., Any]:
     """Run a story in a department: ``run(story, forward_to=("PACS",), quiet=None)``; gives what the story gives."""
 
     @asynccontextmanager
@@ -254,7 +253,7 @@ def run(tmp_path: Path) -> Callable[..., Any]:
             events.append(event)
             return outbox.fan_out(event)
 
-        store = await Store.open(f"sqlite:///{tmp_path}/b.db", fan_out=fan_out, on_death=deaths.append)
+        store = await Store.open(database_url, fan_out=fan_out, on_death=deaths.append)
         outbox.attach(store)
         try:
             yield Department(store, outbox, events, forward_to, quiet, holding)

@@ -24,7 +24,7 @@ def test_the_file_goes_and_the_study_is_available_only_when_every_archive_has_it
         await d.forward("ONE")
         halfway = list(d.removed), (await d.study(UID)).state
         await d.forward("TWO")
-        return halfway, sorted(d.removed), (await d.study(UID)).state, await d.store.instances.paths()
+        return halfway, sorted(d.removed), (await d.study(UID)).state, await d.store.instances.paths("S1")
 
     halfway, removed, state, paths = run(story, forward_to=("ONE", "TWO"))
 
@@ -41,7 +41,7 @@ def test_an_object_that_the_archive_cannot_take_lets_the_others_pass(run, kind):
         d.archives["PACS"].answers["1.1"] = Outcome(kind=kind, text="no")
         await d.forward()
         await d.forward()
-        waiting = await d.store.deliveries.next_due_at("PACS")
+        waiting = await d.store.objects_of("S1").next_due_at("PACS")
         got = list(d.archives["PACS"].got)
         del d.archives["PACS"].answers["1.1"]
         d.later(seconds=1)
@@ -76,7 +76,7 @@ def test_an_archive_that_was_down_gets_everything(run):
 def test_objects_without_an_archive_stay_in_the_spool(run):
     async def story(d):
         await three_objects(d)
-        return await d.study(UID), d.removed, await d.store.instances.paths()
+        return await d.study(UID), d.removed, await d.store.instances.paths("S1")
 
     study, removed, paths = run(story, forward_to=())
 
@@ -92,7 +92,7 @@ def test_the_next_attempt_at_an_object_comes_later_and_later(run):
         waits = []
         for _ in range(9):
             await d.forward()
-            due = await d.store.deliveries.next_due_at("PACS")
+            due = await d.store.objects_of("S1").next_due_at("PACS")
             waits.append(due - d.now)
             d.now = due
         return waits

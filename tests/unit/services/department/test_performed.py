@@ -193,3 +193,47 @@ def test_an_mpps_that_nobody_closes_is_alarmed_once_after_four_hours(run, refer)
     assert all(event.is_alarm for event in alarms)
     assert sorted(event.subject for event in alarms) == ["", "A1"]
     assert ended.status == 0
+
+
+def test_objects_that_an_mpps_names_and_that_never_come_are_alarmed_once_and_counted_until_they_do(run, refer):
+    async def story(d):
+        uid = d.uid("RPA1")
+        await d.book("A1")
+        for mpps, names in (("1.7", ("1.1", "1.2", "1.3")), ("1.8", ("1.1",))):
+            await d.create(mpps, refer("A1", study=uid))
+            await d.end(mpps, *names)
+        await d.arrive("1.1", uid)
+        seen = []
+        for minutes, arriving in ((239, ""), (1, ""), (10, ""), (1, "1.2"), (10, ""), (1, "1.3"), (60, ""), (600, "")):
+            d.later(minutes=minutes)
+            if arriving:
+                await d.arrive(arriving, uid)
+            await d.studies.look_at_what_waits()
+            performed = (await d.store.orders.life("order A1")).performed
+            seen.append([one.missing for one in performed])
+        return seen, [event for event in d.told("procedure.noted") if event.is_alarm], await d.study(uid)
+
+    seen, alarms, study = run(story, forward_to=())
+
+    assert seen == [[0, 0], [2, 0], [2, 0], [2, 0], [1, 0], [1, 0], [0, 0], [0, 0]]
+    assert [event.subject for event in alarms] == ["A1"]
+    assert "ended 4 h ago and names 3 objects; 2 of them have not arrived" in alarms[0].text
+    assert study.evidence == "mpps"
+
+
+def test_an_mpps_alarmed_while_it_was_open_is_alarmed_again_for_what_it_names(run, refer):
+    async def story(d):
+        await d.book("A1")
+        await d.create("1.7", refer("A1", study=d.uid("RPA1")))
+        for _ in range(2):
+            d.later(hours=4)
+            await d.studies.look_at_what_waits()
+        await d.end("1.7", "1.1")
+        d.later(hours=4)
+        await d.studies.look_at_what_waits()
+        return [event.text for event in d.told("procedure.noted") if event.is_alarm]
+
+    open_one, missing = run(story)
+
+    assert "in progress for 4 h" in open_one
+    assert "names 1 objects; 1 of them" in missing
