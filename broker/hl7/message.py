@@ -25,7 +25,7 @@ class Segment:
     Fields, repetitions, components and subcomponents count from 1; what is absent is ``''``.
     """
 
-    __slots__ = ("_fields", "_is_plain", "_repetitions", "codec", "index", "name", "separators", "text")
+    __slots__ = ("_fields", "_repetitions", "codec", "index", "name", "separators", "text")
 
     def __init__(self, text: str, index: int, separators: Separators, codec: str) -> None:
         self.name = text[:3] if text[3:4] == separators.field else text.partition(separators.field)[0].strip()
@@ -34,36 +34,30 @@ class Segment:
         self.codec = codec
         self.text = text
         self._fields: list[str] | None = None
-        self._is_plain = False
         self._repetitions: dict[int, list[str]] | None = None
 
     def __repr__(self) -> str:
         return f"Segment({self.name!r}, index={self.index})"
 
     @property
-    def last_field(self) -> int:
-        """The number of the last field that is written."""
-        return len(self._split()) - 1
-
-    def _split(self) -> list[str]:
+    def fields(self) -> list[str]:
+        """The fields as they were written, by number; the name stands at 0. Not to be changed."""
         fields = self._fields
         if fields is None:
             fields = self.text.split(self.separators.field)
             if self.name in HEADERS:
                 fields.insert(1, self.separators.field)
             self._fields = fields
-            self._is_plain = self._is_without_others()
         return fields
 
-    def _is_without_others(self) -> bool:
-        """Say whether the fields hold components and text only: no repetition, no subcomponent, no escape."""
-        marks = self.separators
-        others = (marks.repetition, marks.subcomponent, marks.escape)
-        return bool(marks.component) and all(mark and mark not in self.text for mark in others)
+    @property
+    def last_field(self) -> int:
+        """The number of the last field that is written."""
+        return len(self.fields) - 1
 
     def raw(self, n: int) -> str:
         """Give field *n* as it was written."""
-        fields = self._fields or self._split()
+        fields = self._fields or self.fields
         return fields[n] if 0 < n < len(fields) else ""
 
     def repetitions(self, n: int) -> list[str]:
@@ -80,19 +74,26 @@ class Segment:
             self._repetitions[n] = raw.split(mark)
         return self._repetitions[n]
 
-    def first_parts(self, n: int) -> list[str]:
-        """Give the components of the first repetition as text, of each the first subcomponent. Not to be changed."""
-        fields = self._fields or self._split()
-        raw = fields[n] if n < len(fields) else ""
+    def parts(self, n: int, repetition: int = 1) -> list[str]:
+        """Give the components of one repetition as text, of each the first subcomponent; an absent one has none."""
+        raw = self.raw(n)
+        marks = self.separators
+        if repetition != 1 or marks.repetition in raw:
+            raw = self._repetition(n, repetition)
         if not raw:
             return []
-        marks = self.separators
-        if not self._is_plain:
-            if marks.repetition and marks.repetition in raw:
-                raw = raw.partition(marks.repetition)[0]
-            if not marks.component or marks.subcomponent in raw or marks.escape in raw:
-                return [self.value(n, 1, component) for component in range(1, len(self.components(n)) + 1)]
+        if not marks.component or marks.subcomponent in raw or marks.escape in raw:
+            return [
+                self.value(n, repetition, component + 1) for component in range(len(self.components(n, repetition)))
+            ]
         return raw.split(marks.component)
+
+    def subparts(self, n: int, repetition: int, component: int) -> list[str]:
+        """Give the subcomponents of one component as text; an absent one has none."""
+        found = self.components(n, repetition)[component - 1 : component]
+        mark = self.separators.subcomponent
+        pieces = found[0].split(mark) if found and mark else found
+        return [unescape(piece, self.separators, self.codec) for piece in pieces]
 
     def components(self, n: int, repetition: int = 1) -> list[str]:
         """Give the components of one repetition as they were written; an absent one has none."""
@@ -109,7 +110,7 @@ class Segment:
         field without components is the field. Subcomponent 0 is the whole component when it has no subcomponents, else
         its first one: that is where older senders have the whole (family name of XPN.1).
         """
-        fields = self._fields or self._split()
+        fields = self._fields or self.fields
         raw = fields[n] if 0 < n < len(fields) else ""
         if not raw or (n < 3 and self.name in HEADERS):
             return raw
@@ -143,18 +144,18 @@ def _piece(raw: str, mark: str, n: int) -> str:
 
 
 class Message:
-    """One message: its segments in order, and the fields of its header by name."""
+    """One message: its segments in order and by name (not to be changed), and the fields of its header."""
 
-    __slots__ = ("_by_name", "codec", "header", "segments", "separators")
+    __slots__ = ("by_name", "codec", "header", "segments", "separators")
 
     def __init__(self, segments: list[Segment], separators: Separators, codec: str) -> None:
         self.segments = segments
         self.separators = separators
         self.codec = codec
         self.header = segments[0]
-        self._by_name: dict[str, list[Segment]] = {}
+        self.by_name: dict[str, list[Segment]] = {}
         for segment in segments:
-            self._by_name.setdefault(segment.name, []).append(segment)
+            self.by_name.setdefault(segment.name, []).append(segment)
 
     @classmethod
     def parse(cls, text: str, codec: str = "utf-8") -> Message:
@@ -181,11 +182,11 @@ class Message:
 
     def named(self, name: str) -> list[Segment]:
         """Give the segments called *name*, in order. Not to be changed."""
-        return self._by_name.get(name, [])
+        return self.by_name.get(name, [])
 
     def first(self, name: str) -> Segment | None:
         """Give the first segment called *name*."""
-        found = self._by_name.get(name)
+        found = self.by_name.get(name)
         return found[0] if found else None
 
     def value(self, path: str) -> str:

@@ -58,7 +58,7 @@ def read_separators(field: str, encoding: str) -> Separators:
         for place, character in enumerate(declared[:5].ljust(5))
     ]
     component, repetition, escape, subcomponent, truncation = distinct
-    return Separators(
+    declared_ones = Separators(
         field=field,
         component=component,
         repetition=repetition,
@@ -66,6 +66,7 @@ def read_separators(field: str, encoding: str) -> Separators:
         subcomponent=subcomponent,
         truncation=truncation,
     )
+    return STANDARD if declared_ones == STANDARD else declared_ones
 
 
 def escape(text: str, separators: Separators = STANDARD) -> str:

@@ -25,6 +25,7 @@ from broker.mapping.link import Linked
 from broker.mapping.moments import UTC
 from broker.mapping.nodes import AllOf, Condition
 from broker.mapping.outbound import Renderer, Rendering, compile_segments
+from broker.mapping.places import Places
 from broker.mapping.problems import Place, Report, suggestion
 from broker.mapping.profiles import MODALITY_WORKLIST, Profile
 from broker.mapping.spec import ACTIONS
@@ -40,7 +41,10 @@ _SOURCE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """One usable mapping. *lineage* names itself, its parent, and so on; *digest* is that of all files it rests on."""
+    """One usable mapping. *lineage* names itself, its parent, and so on; *digest* is that of all files it rests on.
+
+    *test* is its ``when``, which looks at *places*.
+    """
 
     name: str
     path: str
@@ -52,6 +56,7 @@ class Mapping:
     lineage: tuple[str, ...]
     message_type: str
     conditions: tuple[Condition, ...]
+    places: Places
     test: Test | None
     translator: Translator | None
     renderer: Renderer | None
@@ -67,8 +72,7 @@ class Mapping:
             return False
         if self.test is None:
             return True
-        segments = {segment.name: message.named(segment.name) for segment in message.segments}
-        return self.test(Context(segments=segments, theirs=UTC, ours=UTC, facts={}))
+        return self.test(Context(places=self.places, segments=message.by_name, theirs=UTC, ours=UTC, facts={}))
 
     def translate(self, message: Message, zone: ZoneInfo, received_at: datetime, trace: bool = False) -> Translation:
         """Translate *message* (see engine.Translator); raise BrokerError M070 when this mapping writes messages."""
@@ -95,6 +99,7 @@ def build(linked: Linked, digest: str, report: Report) -> Mapping:
     _check_direction(file, is_inbound, report)
     scope = Scope(
         report=report,
+        places=Places(),
         let=file.let,
         tables=linked.tables,
         declared=file.declare,
@@ -115,8 +120,9 @@ def build(linked: Linked, digest: str, report: Report) -> Mapping:
         lineage=tuple(one.name for one in linked.chain),
         message_type=found["message"] or "" if found else "",
         conditions=file.when,
+        places=scope.places,
         test=compile_condition(when, scope, inherit) if file.when else None,
-        translator=_translator(file, scope) if is_inbound else None,
+        translator=_translator(file, replace(scope, places=Places())) if is_inbound else None,
         renderer=None
         if is_inbound
         else Renderer(segments=compile_segments(file.segments, scope), charset=file.charset),
@@ -149,6 +155,7 @@ def _translator(file: MappingFile, scope: Scope) -> Translator:
     default = action.default.value if action and action.default else "" if action else "create"
     return Translator(
         one_per=file.one_per or ORDER,
+        places=scope.places,
         zone=_zone(file, scope.report),
         refuses_whole_message=file.partial == "reject_message",
         control=compile_value(control, target, scope) if control else _no_control,

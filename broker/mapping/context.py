@@ -8,6 +8,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from broker.hl7.message import NULL, Segment
+from broker.mapping.places import Places, Values, Watched
 from broker.mapping.problems import Place
 
 __all__ = [
@@ -88,23 +89,26 @@ class Converted(str):
 
 
 class Context:
-    """The state of one run over one group. Rules set *origin* with every value that they find."""
+    """The state of one run over one group. Rules set *origin* with every value that they find.
+
+    *values* are those at the plain *places*; *indexes* find segments by what a component says; *used* is filled when tracing.
+    """
 
     __slots__ = (
-        "count", "facts", "is_tracing", "lines", "moments", "n", "origin", "ours", "parts", "refused", "remarks", "repetition",
-        "segments", "theirs", "used",
+        "count", "facts", "indexes", "is_tracing", "lines", "n", "origin", "ours", "places", "refused", "remarks",
+        "segments", "theirs", "used", "values",
     )  # fmt: skip
 
     def __init__(
         self,
         *,
+        places: Places,
         segments: dict[str, list[Segment]],
         theirs: ZoneInfo,
         ours: ZoneInfo,
         facts: Mapping[str, Any],
         is_tracing: bool = False,
     ) -> None:
-        self.segments = segments
         self.theirs = theirs
         self.ours = ours
         self.facts = facts
@@ -114,11 +118,16 @@ class Context:
         self.remarks: list[Remark] = []
         self.refused: list[Refused] = []
         self.origin = NOWHERE
-        self.parts: dict[str, list[str]] = {}
         self.n = 0
-        self.repetition = 1
         self.count = 0
-        self.moments: dict[tuple[Any, str], Any] = {}
+        self.places = places
+        self.look_at(segments, places.read(segments))
+
+    def look_at(self, segments: dict[str, list[Segment]], values: Values) -> None:
+        """Let rules see *segments* and their *values*."""
+        self.segments = segments
+        self.values = Watched(values, self.places, segments, self.used) if self.is_tracing else values
+        self.indexes: dict[tuple[str, int, int], dict[str, Segment]] = {}
 
     def remark(self, target: str, kind: RemarkKind, text: str, place: Place) -> None:
         """Note a warning."""

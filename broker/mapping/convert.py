@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from uuid import UUID, uuid5
 
 from broker.mapping.syntax import Clean
@@ -189,28 +188,14 @@ def _ae_title(text: str) -> str:
 
 def code_item(value: str, meaning: str, scheme: str) -> dict[str, str] | None:
     """Make a code item (PS3.3 8.8); a value of more than 16 characters goes to Long Code Value."""
-    make = _code_item if len(value) + len(meaning) + len(scheme) < KEPT_LENGTH else _code_item.__wrapped__
-    made = make(value, meaning, scheme)
-    return dict(made) if made else None
-
-
-KEPT_LENGTH = 256
-"""Longer texts are not kept: nobody fills the memory with them."""
-
-
-@lru_cache(maxsize=4096)
-def _code_item(value: str, meaning: str, scheme: str) -> tuple[tuple[str, str], ...]:
-    """A department has some hundred codes: each item is made once."""
     value = _in_line(value)
     if not value:
-        return ()
-    meaning = _in_line(meaning) or value
-    scheme = _in_line(scheme) or DEFAULT_SCHEME
-    return (
-        ("CodeValue" if len(value) <= LIMITS["SH"] else "LongCodeValue", value),
-        ("CodingSchemeDesignator", cut(scheme, LIMITS["SH"])),
-        ("CodeMeaning", cut(meaning, LIMITS["LO"])),
-    )
+        return None
+    return {
+        "CodeValue" if len(value) <= LIMITS["SH"] else "LongCodeValue": value,
+        "CodingSchemeDesignator": cut(_in_line(scheme) or DEFAULT_SCHEME, LIMITS["SH"]),
+        "CodeMeaning": cut(_in_line(meaning) or value, LIMITS["LO"]),
+    }
 
 
 def _in_line(text: str) -> str:

@@ -14,6 +14,7 @@ from broker.mapping.conditions import Test
 from broker.mapping.context import Context, Fetch, Origin, Refusal, Refused, Remark, TraceLine
 from broker.mapping.groups import DETAIL, Group, split
 from broker.mapping.items import Attribute, fill
+from broker.mapping.places import Places
 from broker.mapping.problems import Place
 from broker.mapping.stepids import number_steps
 
@@ -90,10 +91,12 @@ class Translation:
 class Translator:
     """A compiled mapping from messages to worklist entries.
 
-    *attributes* are for new and changed orders; *identifiers* and, where the order has details, *detailed* for the rest.
+    *places* are those at which its rules look. *attributes* are for new and changed orders; *identifiers* and, where the
+    order has details, *detailed* for the rest.
     """
 
     one_per: str
+    places: Places
     zone: ZoneInfo | None
     refuses_whole_message: bool
     control: Fetch
@@ -115,7 +118,12 @@ class Translator:
         used: set[tuple[int, int]] = set()
         for group in groups:
             context = Context(
-                segments=group.segments, theirs=self.zone or zone, ours=zone, facts=known, is_tracing=trace
+                places=self.places,
+                segments=group.segments,
+                theirs=self.zone or zone,
+                ours=zone,
+                facts=known,
+                is_tracing=trace,
             )
             output = self._output(group, context)
             outputs.append(output)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from broker.hl7.message import Segment
-from broker.hl7.separators import unescape
-from broker.mapping.chains import PlainText, first_of, parts_of
+from broker.mapping.chains import Plain
 from broker.mapping.context import NULL, Context, Fetch, Origin
 from broker.mapping.convert import code_item
 from broker.mapping.names import name_of
-from broker.mapping.nodes import Path, Pick
+from broker.mapping.nodes import Path
+from broker.mapping.places import Make, Places
 
 Wanted = Literal["text", "name", "code"]
 
-Read = Callable[[Segment, int], Any]
+Read = Callable[[Segment], Any]
+"""Reads a field: a text or an item, a list of them, NULL, or None when missing."""
+
+ReadOne = Callable[[Segment, int], Any]
 """Reads one repetition of a field: a text or an item, NULL, or None when missing."""
 
 Build = Callable[[list[str]], Any]
@@ -28,36 +30,56 @@ ID_FIRST = frozenset({"XCN", "CNN", "PPN"})
 IDEOGRAPHIC, PHONETIC = "I", "P"
 
 
-def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, origin: Origin) -> Fetch | PlainText:
+def fetch_path(
+    path: Path, wanted: Wanted, datatype: str, *, in_each: bool, origin: Origin, places: Places
+) -> Fetch | Plain:
     """Make the function that finds *path*. *in_each*: the field's repetition is that of the enclosing ``each``."""
-    read = reader_of(path, wanted, datatype)
-    if path.every or path.every_segment:
-        every = _every(path, read, origin)
-        if path.every_segment or path.segment_pick is not None:
-            return every
-        one = fetch_path(replace(path, every=False), wanted, datatype, in_each=False, origin=origin)
-        return _unless_repeated(path, one, every)
-    is_plain = path.segment_pick is None and path.pick is None and not in_each
-    if is_plain and wanted == "text":
-        return PlainText(
-            name=path.segment,
-            field=path.field,
-            component=path.component or 1,
-            subcomponent=path.subcomponent,
-            origin=origin,
-        )
-    if is_plain:
-        return _plain_composite(path, read, _builder(wanted, datatype), wanted == "name", origin)
-    find_segment, find_repetition = _segment_finder(path), _repetition_finder(path, in_each)
-    field = path.field
+    if path.every_segment:
+        return _every_segment(path, _reader(path, wanted, datatype), origin)
+    if path.segment_pick is not None:
+        return _picked_segment(path, _reader(path, wanted, datatype), origin)
+    first = places.text(path.segment, path.field)
+    return Plain(place=_plain_place(path, wanted, datatype, in_each, places), first=first, origin=origin)
+
+
+def _plain_place(path: Path, wanted: Wanted, datatype: str, in_each: bool, places: Places) -> int:
+    """Give the number of a place at the first segment of its name."""
+    is_one = path.pick is None and not path.every
+    if wanted == "text" and is_one:
+        return places.text(path.segment, path.field, path.component or 1, path.subcomponent or 1)
+    make: Make
+    one = reader_of(path, wanted, datatype)
+    if not is_one:
+        read = _reader(path, wanted, datatype)
+        make = lambda segment, repetition, parts: read(segment)  # noqa: E731
+    elif path.component:
+        make = lambda segment, repetition, parts: one(segment, repetition)  # noqa: E731
+    else:
+        make = _whole(path.field, wanted, datatype, one, has_groups=not in_each)
+    what = (wanted, datatype, path.pick, path.every, path.component, path.subcomponent, in_each)
+    return places.made(path.segment, path.field, what, make, recurs=wanted == "code" or datatype in ID_FIRST)
+
+
+def _whole(field: int, wanted: Wanted, datatype: str, read: ReadOne, *, has_groups: bool) -> Make:
+    """Make the function that makes a code or a name of a field, a name also of its repetitions."""
+    build = _builder(wanted, datatype)
+
+    def make(segment: Segment, repetition: int, parts: list[str]) -> Any:
+        value = build(parts)
+        if has_groups and len(segment.repetitions(field)) > 1:
+            return _with_groups(segment, field, value, read)
+        return value
+
+    return make if wanted == "name" else lambda segment, repetition, parts: build(parts)
+
+
+def _picked_segment(path: Path, read: Read, origin: Origin) -> Fetch:
+    find, field = _segment_finder(path), path.field
 
     def fetch(context: Context) -> Any:
-        segment = find_segment(context)
-        repetition = find_repetition(segment, context) if segment else 0
-        if segment is None or not repetition:
-            return None
-        value = read(segment, repetition)
-        if value is None:
+        segment = find(context)
+        value = None if segment is None else read(segment)
+        if segment is None or value is None:
             return None
         context.origin = origin
         if context.is_tracing:
@@ -67,83 +89,68 @@ def fetch_path(path: Path, wanted: Wanted, datatype: str, *, in_each: bool, orig
     return fetch
 
 
-def _plain_composite(path: Path, read: Read, build: Build, has_groups: bool, origin: Origin) -> Fetch:
-    """Make the function for the first repetition at the first segment."""
-    name, field, component = path.segment, path.field, path.component
-    key = f"{name}-{field}"
-
-    def fetch(context: Context) -> Any:
-        parts = context.parts.get(key)
-        if parts is None:
-            parts = context.parts[key] = parts_of(context, name, field)
-        if not parts:
-            return None
-        segment = context.segments[name][0]
-        if component:
-            value = read(segment, 1)
-        else:
-            value = build(parts)
-            if has_groups and segment.separators.repetition in segment.raw(field):
-                value = _with_groups(segment, field, value, read)
-        if value is None:
-            return None
-        context.origin = origin
-        if context.is_tracing:
-            context.used.add((segment.index, field))
-        return value
-
-    return fetch
-
-
-def _unless_repeated(path: Path, one: Fetch | PlainText, every: Fetch) -> Fetch:
-    """Take the short way for a field that could repeat but does not."""
+def _every_segment(path: Path, read: Read, origin: Origin) -> Fetch:
     name, field = path.segment, path.field
-    single = first_of([one], True)
 
     def fetch(context: Context) -> Any:
-        found = context.segments.get(name)
-        if found is None:
-            return None
-        mark = found[0].separators.repetition
-        return every(context) if not mark or mark in found[0].raw(field) else single(context)
-
-    return fetch
-
-
-def _every(path: Path, read: Read, origin: Origin) -> Fetch:
-    name, field = path.segment, path.field
-    find_segment, find_repetition = _segment_finder(path), _repetition_finder(path, False)
-
-    def fetch(context: Context) -> Any:
-        segments = context.segments.get(name)
-        if segments is None:
-            return None
-        if not path.every_segment:
-            segments = [segment for segment in (find_segment(context),) if segment]
-        values = []
-        for segment in segments:
-            count = len(segment.repetitions(field)) if path.every else 0
-            places = range(1, count + 1) if path.every else (find_repetition(segment, context),)
-            found = [value for place in places if place and (value := read(segment, place)) is not None]
-            values += found
-            if found and context.is_tracing:
+        values: list[Any] = []
+        for segment in context.segments.get(name, ()):
+            value = read(segment)
+            if value is None:
+                continue
+            if type(value) is list:
+                values += value
+            else:
+                values.append(value)
+            if context.is_tracing:
                 context.used.add((segment.index, field))
-        if not values:
-            return None
-        context.origin = origin
-        known = [value for value in values if value != NULL]
-        return known or NULL
+        if values:
+            context.origin = origin
+        return _known(values)
 
     return fetch
 
 
-def reader_of(path: Path, wanted: Wanted, datatype: str) -> Read:
+def _known(values: Sequence[Any]) -> Any:
+    """Give the list of *values* that are there; NULL where all of them are deleted, None where none is there."""
+    there = [value for value in values if value is not None]
+    return [value for value in there if value != NULL] or (NULL if there else None)
+
+
+def _reader(path: Path, wanted: Wanted, datatype: str) -> Read:
+    """Make the function that reads what *path* says of one segment: one repetition or every one."""
+    field, pick, one = path.field, path.pick, reader_of(path, wanted, datatype)
+    if path.every:
+
+        def every(segment: Segment) -> Any:
+            count = len(segment.repetitions(field))
+            return one(segment, 1) if count == 1 else _known([one(segment, n) for n in range(1, count + 1)])
+
+        return every
+    if pick is None:
+        return lambda segment: one(segment, 1)
+    if pick.index:
+        return lambda segment: one(segment, pick.index)
+    wanted_text = pick.text.casefold()
+
+    def picked(segment: Segment) -> Any:
+        for n in range(1, len(segment.repetitions(field)) + 1):
+            if segment.value(field, n, pick.first, pick.second).strip().casefold() == wanted_text:
+                return one(segment, n)
+        return None
+
+    return picked
+
+
+def reader_of(path: Path, wanted: Wanted, datatype: str) -> ReadOne:
     """Make the function that reads what *path* says of one repetition."""
     field, component, subcomponent = path.field, path.component, path.subcomponent
     if wanted == "text":
         return lambda segment, repetition: _text(segment, field, repetition, component or 1, subcomponent)
     build = _builder(wanted, datatype)
-    return lambda segment, repetition: build(_parts(segment, field, repetition, component))
+    if component:
+        return lambda segment, repetition: build(segment.subparts(field, repetition, component))
+    return lambda segment, repetition: build(segment.parts(field, repetition))
 
 
 def _builder(wanted: Wanted, datatype: str) -> Build:
@@ -158,21 +165,6 @@ def _text(segment: Segment, field: int, repetition: int, component: int, subcomp
     if value:
         return value
     return NULL if component > 1 and segment.raw(field) == NULL else None
-
-
-def _parts(segment: Segment, field: int, repetition: int, component: int) -> list[str]:
-    """Give the pieces of a composite, unescaped: components, or the subcomponents of one component."""
-    pieces = segment.components(field, repetition)
-    mark = segment.separators.subcomponent
-    if component:
-        pieces = pieces[component - 1 : component]
-        pieces = pieces[0].split(mark) if pieces and mark else pieces
-    return [_plain(piece, segment, mark) for piece in pieces]
-
-
-def _plain(piece: str, segment: Segment, mark: str) -> str:
-    first = piece.partition(mark)[0] if mark else piece
-    return unescape(first, segment.separators, segment.codec) if segment.separators.escape in first else first
 
 
 def _name(parts: Sequence[str], first: int) -> str | None:
@@ -194,11 +186,11 @@ def _code(parts: Sequence[str]) -> Any:
     return code_item(value, meaning, scheme)
 
 
-def _with_groups(segment: Segment, field: int, name: Any, read: Read) -> Any:
+def _with_groups(segment: Segment, field: int, name: Any, read: ReadOne) -> Any:
     """Add ideographic and phonetic repetitions (XPN.8 I and P) as the groups of a PN (PS3.5 6.2.1)."""
-    count = len(segment.repetitions(field))
-    if count < 2 or not name or name == NULL:
+    if not name or name == NULL:
         return name
+    count = len(segment.repetitions(field))
     by_code = {segment.value(field, n, 8): read(segment, n) for n in range(count, 0, -1)}
     ideographic, phonetic = by_code.get(IDEOGRAPHIC), by_code.get(PHONETIC)
     if not ideographic and not phonetic:
@@ -209,13 +201,7 @@ def _with_groups(segment: Segment, field: int, name: Any, read: Read) -> Any:
 
 def _segment_finder(path: Path) -> Callable[[Context], Segment | None]:
     name, pick = path.segment, path.segment_pick
-    if pick is None:
-
-        def first(context: Context) -> Segment | None:
-            found = context.segments.get(name)
-            return found[0] if found else None
-
-        return first
+    assert pick is not None
     if pick.index:
         index = pick.index
 
@@ -225,27 +211,14 @@ def _segment_finder(path: Path) -> Callable[[Context], Segment | None]:
 
         return numbered
     wanted, field, component = pick.text.casefold(), pick.first, pick.second or 1
+    key = (name, field, component)
 
     def matching(context: Context) -> Segment | None:
-        found = context.segments.get(name, [])
-        return next((s for s in found if s.value(field, 1, component).strip().casefold() == wanted), None)
-
-    return matching
-
-
-def _repetition_finder(path: Path, in_each: bool) -> Callable[[Segment, Context], int]:
-    pick: Pick | None = path.pick
-    if pick is None:
-        return (lambda segment, context: context.repetition) if in_each else (lambda segment, context: 1)
-    if pick.index:
-        index = pick.index
-        return lambda segment, context: index
-    field, component, subcomponent, wanted = path.field, pick.first, pick.second, pick.text.casefold()
-
-    def matching(segment: Segment, context: Context) -> int:
-        for n in range(1, len(segment.repetitions(field)) + 1):
-            if segment.value(field, n, component, subcomponent).strip().casefold() == wanted:
-                return n
-        return 0
+        index = context.indexes.get(key)
+        if index is None:
+            index = context.indexes[key] = {}
+            for segment in context.segments.get(name, ()):
+                index.setdefault(segment.value(field, 1, component).strip().casefold(), segment)
+        return index.get(wanted)
 
     return matching

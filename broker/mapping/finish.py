@@ -114,7 +114,9 @@ def _default_policy(target: Target) -> str:
 def _as_items(fetch: Fetch) -> Fetch:
     def items(context: Context) -> Any:
         value = fetch(context)
-        return [value] if isinstance(value, dict) else value
+        if isinstance(value, dict):
+            return [value.copy()]  # it may be one of those that are kept for the next message
+        return [one.copy() for one in value] if isinstance(value, list) else value
 
     return items
 
@@ -134,10 +136,7 @@ def _fit(conversion: Conversion | None, target: Target, report: Report) -> Fit |
         read = made or read
 
     def fit(text: str, context: Context) -> str:
-        moment = context.moments.get((read, text))
-        if moment is None:  # a date and a time are mostly asked of the same text
-            moment = context.moments[read, text] = read(text, context.theirs, context.ours)
-        return write(moment)
+        return write(read(text, context.theirs, context.ours))
 
     return fit
 

@@ -10,7 +10,7 @@ from broker.mapping import types
 from broker.mapping.conditions import Test
 from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal, Refused, TraceLine
 from broker.mapping.finish import Target
-from broker.mapping.needs import looked_at, needed_segments
+from broker.mapping.needs import looked_at
 from broker.mapping.problems import Place
 from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Each, Rule
@@ -23,18 +23,13 @@ CompileRule = Callable[[Rule, Target, Scope], Fetch]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks.
-
-    *needs*: without one of these segments there is nothing to find; None: there may be.
-    """
+    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks."""
 
     keyword: str
     path: str
     vr: str
     fetch: Fetch
     on_missing: str
-    is_required: bool
-    needs: frozenset[str] | None
     looked_at: tuple[Origin, ...]
     place: Place
 
@@ -67,8 +62,6 @@ def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: Com
         vr=known.vr,
         fetch=compile_rule(rule, target, scope),
         on_missing=on_missing,
-        is_required=on_missing == "reject",
-        needs=needed_segments(rule, scope),
         looked_at=tuple(looked_at(rule, scope)),
         place=rule.key,
     )
@@ -109,19 +102,22 @@ def _turns(each: Each, scope: Scope) -> Callable[[Context], Iterator[None]]:
     elif not types.is_segment(each.segment):
         scope.report.error("M041", each.place, f"no segment {each.segment}", "Z segments begin with Z")
     name, field = (path.segment, path.field) if path else (each.segment, 0)
+    if path is not None:
+        scope.places.text(name, field)
 
     def turns(context: Context) -> Iterator[None]:
-        segments, parts, n, repetition = context.segments, context.parts, context.n, context.repetition
-        found = segments.get(name, [])
-        count = len(found[0].repetitions(field)) if field and found else len(found)
-        for turn in range(1, count + 1):
+        segments, values, n = context.segments, context.values, context.n
+        found = segments.get(name)
+        if not found:
+            return
+        places = context.places
+        in_turn = places.by_repetition(values, found[0], field) if field else places.by_segment(values, found)
+        for turn, own in enumerate(in_turn, 1):
             context.n = turn
-            if field:
-                context.repetition = turn
-            else:
-                context.segments, context.parts = {**segments, name: [found[turn - 1]]}, {}
+            context.look_at(segments if field else {**segments, name: [found[turn - 1]]}, own)
             yield
-        context.segments, context.parts, context.n, context.repetition = segments, parts, n, repetition
+        context.look_at(segments, values)
+        context.n = n
 
     return turns
 
@@ -137,23 +133,19 @@ def _on_missing(rule: Rule, path: str, profile: Profile) -> str:
 def fill(attributes: tuple[Attribute, ...], context: Context) -> dict[str, Any]:
     """Run the rules; values by keyword: None where nothing was found but something is due, ``""`` where it is emptied."""
     item: dict[str, Any] = {}
-    there = context.segments.keys()
     is_tracing = context.is_tracing
     for attribute in attributes:
-        needs = attribute.needs
-        value = None
-        if needs is None or not there.isdisjoint(needs):
-            try:
-                value = attribute.fetch(context)
-            except Refusal as refusal:
-                context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=refusal))
+        try:
+            value = attribute.fetch(context)
+        except Refusal as refusal:
+            context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=refusal))
+            continue
+        if value is None or value == NULL:
+            if value is None and attribute.on_missing == "skip":
                 continue
-        if value is None or (type(value) is str and value == NULL):
-            if attribute.is_required:
+            if attribute.on_missing == "reject":
                 missing = _missing(attribute)
                 context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=missing))
-                continue
-            if value is None and attribute.on_missing == "skip":
                 continue
             value = value and ""
         item[attribute.keyword] = value

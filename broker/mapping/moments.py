@@ -16,6 +16,9 @@ UTC = ZoneInfo("UTC")
 NEVER_SHIFTED = frozenset({"PatientBirthDate", "LastMenstrualDate"})
 """Dates of a calendar, not of a moment: an offset never moves them to another day."""
 
+KEPT_LENGTH = 32
+"""Longer texts are not kept: nobody fills the memory with them."""
+
 _HL7 = re.compile(
     r"(?P<date>[0-9]{8})(?P<time>[0-9]{2}(?:[0-9]{2}(?:[0-9]{2})?)?)?(?:\.(?P<fraction>[0-9]{1,6}))?[0-9]*"
     r"(?P<offset>[+-][0-9]{4})?"
@@ -49,6 +52,13 @@ Reader = Callable[[str, ZoneInfo, ZoneInfo], Moment]
 
 def read_moment(text: str, theirs: ZoneInfo, ours: ZoneInfo) -> Moment:
     """Read an HL7 time stamp (HL7 2.5.1 2.A.22); with an offset or another zone it is moved to *ours*."""
+    read = _read_moment if len(text) <= KEPT_LENGTH else _read_moment.__wrapped__
+    return read(text, theirs, ours)
+
+
+@lru_cache(maxsize=1024)
+def _read_moment(text: str, theirs: ZoneInfo, ours: ZoneInfo) -> Moment:
+    """A date and a time are mostly asked of the same text."""
     if len(text) in (8, 12, 14) and text.isascii() and text.isdigit():
         day, digits, fraction, offset = text[:8], text[8:], "", None
     else:

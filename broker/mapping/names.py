@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
-from broker.mapping.convert import KEPT_LENGTH, printable
+from broker.mapping.convert import printable
 
 WORDS = ("Last", "First", "Middle", "Prefix", "Suffix")
 """The words of a name format, in the order of a PN's parts."""
@@ -16,14 +15,7 @@ _MARKS = {ord("\\"): " ", ord("\r"): " ", ord("\n"): " ", ord("\t"): " ", ord("^
 
 def name_of(parts: Sequence[str], first: int) -> str:
     """Make a PN of the parts of an XPN (*first* 0) or XCN, CNN (1): HL7 has suffix before prefix, DICOM the reverse."""
-    picked = tuple(parts[first : first + 6])
-    return _name_of(picked) if sum(map(len, picked)) < KEPT_LENGTH else _name_of.__wrapped__(picked)
-
-
-@lru_cache(maxsize=1024)
-def _name_of(parts: tuple[str, ...]) -> str:
-    """The same few physicians ask for everything: their names are made once."""
-    picked = [part if not part or part.isalnum() else name_part(part) for part in parts]
+    picked = [part if not part or part.isalnum() else name_part(part) for part in parts[first : first + 6]]
     picked += [""] * (6 - len(picked))
     family, given, middle, suffix, prefix, degree = picked
     if degree:

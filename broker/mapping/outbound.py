@@ -19,6 +19,7 @@ from broker.mapping.finish import Target
 from broker.mapping.moments import UTC
 from broker.mapping.names import name_parts
 from broker.mapping.nodes import Fact
+from broker.mapping.places import Places
 from broker.mapping.problems import Place, suggestion
 from broker.mapping.syntax import Each, Rule, SegmentRule
 from broker.mapping.terms import Scope
@@ -68,7 +69,7 @@ class Renderer:
 
     def render(self, facts: Facts) -> Rendering:
         """Write the message that *facts* (mapping/facts.py) say."""
-        context = Context(segments={}, theirs=UTC, ours=UTC, facts=facts)
+        context = Context(places=Places(), segments={}, theirs=UTC, ours=UTC, facts=facts)
         rejections: list[Rejection] = []
         written = []
         counts: dict[str, int] = {}

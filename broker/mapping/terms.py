@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.mapping import facts, types
-from broker.mapping.chains import PlainText, first_of, part_of_first
+from broker.mapping.chains import Plain, first_of, part_of_first
 from broker.mapping.context import NOWHERE, NULL, Context, Fetch, Origin
 from broker.mapping.fetch import Wanted, fetch_path
 from broker.mapping.nodes import Constant, Fact, Name, Path, Source, Term
+from broker.mapping.places import Places
 from broker.mapping.problems import Report, suggestion
 from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Each, Rule
@@ -29,6 +30,7 @@ class Scope:
     """
 
     report: Report
+    places: Places
     let: Mapping[str, Source]
     tables: Mapping[str, Any]
     declared: Mapping[str, str]
@@ -73,7 +75,7 @@ def fetch_term(term: Term, scope: Scope, inherit: Inherit) -> Fetch:
     return first_of([_term(term, scope, inherit)], scope.null_stops)
 
 
-def _term(term: Term, scope: Scope, inherit: Inherit) -> Fetch | PlainText:
+def _term(term: Term, scope: Scope, inherit: Inherit) -> Fetch | Plain:
     match term:
         case Path():
             return _path(term, scope, Origin(term.text, term.segment, term.field, term.component))
@@ -134,7 +136,7 @@ def _name(term: Name, scope: Scope, inherit: Inherit) -> Fetch:
     return first_of([_let_whole(one, term, below, inherit) for one in source], scope.null_stops)
 
 
-def _let_whole(one: Term, name: Name, scope: Scope, inherit: Inherit) -> Fetch | PlainText:
+def _let_whole(one: Term, name: Name, scope: Scope, inherit: Inherit) -> Fetch | Plain:
     """Compile one alternative of a let for the place where it is used."""
     if not isinstance(one, Path):
         return _term(one, scope, inherit)
@@ -145,7 +147,7 @@ def _let_whole(one: Term, name: Name, scope: Scope, inherit: Inherit) -> Fetch |
 def _part_of_first(paths: Sequence[Path], name: Name, scope: Scope) -> Fetch:
     """Compile ``$name.1``: the component of the first alternative that is there."""
     pairs = [(_presence(one, scope), _let_part(one, name, scope)) for one in paths]
-    simple = [part for presence, part in pairs if presence is None and isinstance(part, PlainText)]
+    simple = [part for presence, part in pairs if presence is None and isinstance(part, Plain)]
     if len(simple) == len(pairs):
         return part_of_first(simple, scope.null_stops)
     tests = [(presence or first_of([part], True), first_of([part], True)) for presence, part in pairs]
@@ -162,7 +164,7 @@ def _part_of_first(paths: Sequence[Path], name: Name, scope: Scope) -> Fetch:
     return fetch
 
 
-def _let_part(one: Path, name: Name, scope: Scope) -> Fetch | PlainText:
+def _let_part(one: Path, name: Name, scope: Scope) -> Fetch | Plain:
     if one.component:
         part = replace(one, subcomponent=name.component, place=name.place)
     else:
@@ -173,20 +175,20 @@ def _let_part(one: Path, name: Name, scope: Scope) -> Fetch | PlainText:
 
 def _presence(one: Path, scope: Scope) -> Fetch | None:
     """Say how to see that an alternative is there; None: by the first component of a plain field."""
-    in_each = _is_in_each(one, scope)
     typed = types.find_typed(one.segment, one.field, one.component, 0, scope.declared, scope.version)
     if typed is not None and (typed.kind == "name" or typed.datatype == "HD"):
-        return first_of([fetch_path(one, "name", "", in_each=in_each, origin=NOWHERE)], True)
-    first = fetch_path(replace(one, component=one.component or 1), "text", "", in_each=in_each, origin=NOWHERE)
-    return None if isinstance(first, PlainText) and not one.component else first_of([first], True)
+        return first_of([_fetch(one, "name", "", scope, NOWHERE)], True)
+    first = _fetch(replace(one, component=one.component or 1), "text", "", scope, NOWHERE)
+    return None if isinstance(first, Plain) and not one.component else first_of([first], True)
 
 
-def _is_in_each(path: Path, scope: Scope) -> bool:
+def _fetch(path: Path, wanted: Wanted, datatype: str, scope: Scope, origin: Origin) -> Fetch | Plain:
     each = scope.each.path if scope.each else None
-    return each is not None and (each.segment, each.field) == (path.segment, path.field)
+    in_each = each is not None and (each.segment, each.field) == (path.segment, path.field)
+    return fetch_path(path, wanted, datatype, in_each=in_each, origin=origin, places=scope.places)
 
 
-def _path(path: Path, scope: Scope, origin: Origin) -> Fetch | PlainText:
+def _path(path: Path, scope: Scope, origin: Origin) -> Fetch | Plain:
     if not scope.is_inbound:
         scope.report.error("M040", path.place, f"{path.text}: this mapping reads events, not messages", "use a fact")
         return nothing
@@ -200,7 +202,7 @@ def _path(path: Path, scope: Scope, origin: Origin) -> Fetch | PlainText:
     wanted = scope.wanted
     if wanted == "name" and typed.kind == "text":
         wanted = "text"
-    return fetch_path(path, wanted, typed.datatype, in_each=_is_in_each(path, scope), origin=origin)
+    return _fetch(path, wanted, typed.datatype, scope, origin)
 
 
 def check_path(path: Path, scope: Scope) -> Typed | None:
