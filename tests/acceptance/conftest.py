@@ -16,8 +16,6 @@ from peers.receivers import Archive, Bus, Ris
 from peers.scanner import MPPS, Scanner
 from peers.waiting import eventually, free_port, is_open, new_uid, stays
 
-ROOT = Path(__file__).parents[2]
-
 # The words of the stories: the fixture `story` gives them.
 __all__ = [
     "CT_IMAGE",
@@ -44,28 +42,10 @@ __all__ = [
 
 
 @pytest.fixture
-def hospital(tmp_path: Path) -> Iterator[Hospital]:
+def hospital(tmp_path: Path, database_kind: str, database_url: str) -> Iterator[Hospital]:
     """A hospital whose broker is not started yet: change `.configuration`, then `.start()`."""
-    hl7_port, dicom_port, web_port = free_port(), free_port(), free_port()
-    configuration: dict[str, Any] = {
-        "site": "test",
-        "timezone": "Europe/Madrid",
-        "database": "sqlite:///var/broker.db",
-        "spool": "var/spool",
-        "mappings": str(ROOT / "mappings"),
-        "hl7": {"listeners": {"his": {"host": "127.0.0.1", "port": hl7_port}}},
-        "dicom": {"ae_title": "BROKER", "host": "127.0.0.1", "port": dicom_port},
-        "studies": {},
-        "destinations": {},
-        "web": {"host": "127.0.0.1", "port": web_port, "auth": "none"},
-    }
-    made = Hospital(
-        folder=tmp_path,
-        configuration=configuration,
-        hl7_port=hl7_port,
-        dicom_port=dicom_port,
-        web_port=web_port,
-    )
+    is_file = database_kind == "sqlite"
+    made = Hospital.planned(tmp_path, "sqlite:///var/broker.db" if is_file else database_url)
     yield made
     made.stop()
 

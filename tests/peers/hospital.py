@@ -20,7 +20,9 @@ import yaml
 from peers.his import Mllp
 from peers.programs import find_program
 from peers.scanner import Scanner, parse_dump
-from peers.waiting import eventually
+from peers.waiting import eventually, free_port
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -34,6 +36,30 @@ class Hospital:
     web_port: int
     process: subprocess.Popen[bytes] | None = None
     stoppers: list[Callable[[], None]] = field(default_factory=list)
+
+    @classmethod
+    def planned(cls, folder: Path, database: str) -> Hospital:
+        """Plan a hospital in *folder* with nothing around its broker."""
+        hl7_port, dicom_port, web_port = free_port(), free_port(), free_port()
+        configuration: dict[str, Any] = {
+            "site": "test",
+            "timezone": "Europe/Madrid",
+            "database": database,
+            "spool": "var/spool",
+            "mappings": str(ROOT / "mappings"),
+            "hl7": {"listeners": {"his": {"host": "127.0.0.1", "port": hl7_port}}},
+            "dicom": {"ae_title": "BROKER", "host": "127.0.0.1", "port": dicom_port},
+            "studies": {},
+            "destinations": {},
+            "web": {"host": "127.0.0.1", "port": web_port, "auth": "none"},
+        }
+        return cls(
+            folder=folder,
+            configuration=configuration,
+            hl7_port=hl7_port,
+            dicom_port=dicom_port,
+            web_port=web_port,
+        )
 
     def start(self, seconds: float = 20.0) -> None:
         """Start `broker run` and wait until it is ready."""
