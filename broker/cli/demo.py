@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -16,19 +17,28 @@ from broker.errors import BrokerError
 from broker.observe.logging import configure
 from broker.sim.hospital import Hospital, Pace
 
+RATE_HELP = "Orders a minute in the first ten minutes, then a sixth of it."
 PORTS = {"hl7": 2575, "dicom": 11112, "web": 8080}
 TRIED = 200
+LOCALTIME = Path("/etc/localtime")
 
 
 @click.command(name="demo")
-@click.option("--rate", type=click.FloatRange(1, 6000), default=60.0, show_default=True, help="Orders a minute.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(1, 6000),
+    default=60.0,
+    show_default=True,
+    help=RATE_HELP,
+)
 @click.option("--orders", type=click.IntRange(1), help="End after so many orders.")
 @click.option("--verbose", is_flag=True, help="Show the broker's log lines on stderr.")
 def command(rate: float, orders: int | None, verbose: bool) -> None:
-    """Run the broker with a simulated hospital: a HIS, a CT, an archive, a RIS.
+    """Run the broker with a simulated hospital: a HIS, a CT, an MR, an US without MPPS, an archive, a RIS.
 
     For each order that ends one line is printed: order ACCESSION completed, discontinued or cancelled. Ports that
-    are busy are replaced by the next free ones. What it writes goes with it. Ctrl-C ends it.
+    are busy are replaced by the next free ones. What it writes goes with it. Ctrl-C ends it with a table of what was
+    seen; exit code 1 when something in it went wrong.
     """
     configure(level="INFO" if verbose else "WARNING")
     ports = {name: _free_port(port) for name, port in PORTS.items()}
@@ -36,10 +46,13 @@ def command(rate: float, orders: int | None, verbose: bool) -> None:
         if ports[name] != port:
             click.echo(f"port {port} ({name}) is busy: using {ports[name]}")
     with tempfile.TemporaryDirectory(prefix="radbroker-demo-") as folder:
-        asyncio.run(_until_interrupted(Path(folder), ports, Pace(orders_a_minute=rate, orders=orders)))
+        faults = asyncio.run(_until_interrupted(Path(folder), ports, Pace(orders_a_minute=rate, orders=orders)))
+    sys.exit(1 if faults else 0)
 
 
-async def _until_interrupted(folder: Path, ports: dict[str, int], pace: Pace) -> None:
+async def _until_interrupted(folder: Path, ports: dict[str, int], pace: Pace) -> int:
+    """Run the hospital; give how many things went wrong."""
+
     def tell(line: str) -> None:
         try:
             click.echo(line)
@@ -47,14 +60,23 @@ async def _until_interrupted(folder: Path, ports: dict[str, int], pace: Pace) ->
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             hospital.stop()
 
-    hospital = Hospital(folder, ports, pace, tell)
+    hospital = Hospital(folder, ports, pace, _local_zone(), tell)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, hospital.stop)
     try:
         await hospital.run()
     except* BrokerError as group:
         raise group.exceptions[0] from None
-    tell("ended")
+    return hospital.tally.faults
+
+
+def _local_zone() -> ZoneInfo:
+    """Find the time zone of this machine, so that the page shows the time that its clock shows; else UTC."""
+    place = os.environ.get("TZ", "").lstrip(":") or str(LOCALTIME.resolve()).partition("zoneinfo/")[2]
+    try:
+        return ZoneInfo(place)
+    except (KeyError, OSError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def _free_port(port: int) -> int:

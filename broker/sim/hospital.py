@@ -1,160 +1,174 @@
-"""The simulated hospital: orders come at a steady pace, a CT works them off, each one's end is told in a line."""
+"""The simulated hospital: the broker with everybody around it, and the plan of its day."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from broker.app import App
 from broker.config.model import Configuration
-from broker.errors import BrokerError
-from broker.mllp.client import MllpClient
-from broker.sim.orders import SimulatedOrder, make_order
+from broker.services.identifiers import Ulids
+from broker.services.waiting import wait_at_most
+from broker.sim.cases import Case, Cases
+from broker.sim.his import SimulatedHis
+from broker.sim.orders import make_order
 from broker.sim.receivers import SimulatedArchive, SimulatedRis
 from broker.sim.scanner import Scanner
+from broker.sim.tally import Tally, Tell
 from broker.wiring import now
 
-WAIT_SECONDS = 30.0
-SHORT = 0.02
+PLAN: Sequence[tuple[str, Case]] = (
+    ("CT", "plain"),
+    ("MR", "plain"),
+    ("US", "plain"),
+    ("CT", "cancelled"),
+    ("MR", "moved"),
+    ("CT", "wrong patient"),
+    ("CT", "emergency"),
+    ("US", "plain"),
+    ("CT", "plain"),
+    ("MR", "plain"),
+    ("CT", "broken off"),
+    ("MR", "plain"),
+    ("CT", "plain"),
+)
+"""What happens, again and again, one after the other; an emergency is no order."""
+
+SCANNERS = {"CT1": "CT", "MR1": "MR", "US1": "US"}
+WITHOUT_MPPS = frozenset({"US1"})
+QUIET_SECONDS = 3.0
+GRACE_SECONDS = 5.0
+ROOMS = 32
+"""Happenings under way at a time; when all rooms are taken the next one waits, however fast the pace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast the day goes: orders a minute, and how many (None: for ever)."""
+    """How fast the day goes: happenings a minute, after *lively_seconds* a sixth of it; how many orders (None: for ever)."""
 
     orders_a_minute: float = 60.0
     orders: int | None = None
+    lively_seconds: float = 600.0
+
+    def pause(self, elapsed_seconds: float) -> float:
+        """Say how many seconds to let go by before the next happening."""
+        return 60 / self.orders_a_minute * (1 if elapsed_seconds < self.lively_seconds else 6)
 
 
 class Hospital:
-    """The broker with everybody around it, in one process, over real sockets."""
+    """The broker with everybody around it, in one process, over real sockets; local time is that of *zone*."""
 
-    def __init__(self, folder: Path, ports: dict[str, int], pace: Pace, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, ports: dict[str, int], pace: Pace, zone: ZoneInfo, tell: Tell) -> None:
+        self.tally = Tally()
         self._folder = folder
         self._ports = ports
         self._pace = pace
+        self._zone = zone
         self._tell = tell
         self._chance = random.Random()
-        self._stopping = asyncio.Event()
+        self._over = asyncio.Event()
+        self._archive = SimulatedArchive("PACS")
+        self._ris = SimulatedRis(now, Ulids(now))
 
     def stop(self) -> None:
         """Ask everybody to go home: orders that are under way are left, the broker ends in order."""
-        self._stopping.set()
+        self._over.set()
 
     async def run(self) -> None:
-        """Run until `stop`, or until the last order of the pace has ended."""
+        """Run until `stop`, or until the last order of the pace has ended; then tell what was seen."""
         async with AsyncExitStack() as stack:
-            self._archive = SimulatedArchive("PACS")
-            await self._archive.server.start()
-            stack.push_async_callback(self._archive.server.stop, 0)
-            app = App(self._configuration(0))
-            self._ris = SimulatedRis(now, app.ids)
-            await self._ris.server.start()
-            stack.push_async_callback(self._ris.server.stop, 0)
-            app = App(self._configuration(self._ris.server.port))
-            self._app = app
-            self._scanner = Scanner(ae="CT1", port=self._ports["dicom"], called="BROKER")
+            for server in (self._archive.server, self._ris.server):
+                await server.start()
+                stack.push_async_callback(server.stop, 0)
+            app = App(self._configuration())
             async with asyncio.TaskGroup() as group:
                 broker = group.create_task(app.run())
                 await app.ready.wait()
                 self._tell(f"ready: the page is on http://127.0.0.1:{self._ports['web']}")
-                work = group.create_task(self._work())
-                stopping = group.create_task(self._stopping.wait())
-                await asyncio.wait({broker, work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                stopping.cancel()
+                began_at = time.monotonic()
+                work = group.create_task(self._work(app))
+                over = group.create_task(self._over.wait())
+                await asyncio.wait({broker, work, over}, return_when=asyncio.FIRST_COMPLETED)
+                self.stop()
+                await asyncio.wait({work}, timeout=GRACE_SECONDS)
                 work.cancel()
-                await asyncio.wait({work})
                 app.stop()
+        self._tell_end(time.monotonic() - began_at)
 
-    def _configuration(self, ris_port: int) -> Configuration:
+    def _tell_end(self, seconds: float) -> None:
+        for line in self.tally.table(seconds=seconds, images=self._archive.objects.count, notices=self._ris.told.count):
+            self._tell(line)
+
+    def _configuration(self) -> Configuration:
+        scanners = {ae: {"role": "modality", "modality": modality} for ae, modality in SCANNERS.items()}
+        archive = {"host": "127.0.0.1", "port": self._archive.server.port, "role": "archive"}
         return Configuration.model_validate(
             {
                 "site": "demo",
+                "timezone": self._zone.key,
                 "database": f"sqlite:///{self._folder}/broker.db",
                 "spool": str(self._folder / "spool"),
                 "mappings": str(Path(__file__).parents[2] / "mappings"),
                 "hl7": {"listeners": {"his": {"port": self._ports["hl7"]}}},
-                "dicom": {
-                    "port": self._ports["dicom"],
-                    "nodes": {
-                        "CT1": {"role": "modality", "modality": "CT"},
-                        "PACS": {"host": "127.0.0.1", "port": self._archive.server.port, "role": "archive"},
-                    },
-                },
-                "studies": {"forward_to": ["PACS"]},
-                "destinations": {"ris": {"type": "hl7", "port": ris_port or 1, "events": ["study.available"]}},
+                "dicom": {"port": self._ports["dicom"], "nodes": {**scanners, "PACS": archive}},
+                "studies": {"forward_to": ["PACS"], "quiet_period": f"{QUIET_SECONDS:g}s"},
+                "destinations": {"ris": {"type": "hl7", "port": self._ris.server.port, "events": ["study.available"]}},
                 "web": {"port": self._ports["web"], "auth": "none"},
+                "retention": {"messages": "30m", "events": "30m", "delivered": "30m"},
             },
             context={"folder": self._folder, "looks": True},
         )
 
-    async def _work(self) -> None:
-        """Order, scan, end: one order after another starts, several are under way."""
-        his = MllpClient("127.0.0.1", self._ports["hl7"])
+    async def _work(self, app: App) -> None:
+        """Let one thing happen after another; several orders are under way at a time."""
+        his = SimulatedHis(self._ports["hl7"], self._clock)
+        cases = self._cases(app, his)
         first = int(time.time()) % 1_000_000 * 10
-        number = 0
+        rooms = asyncio.Semaphore(ROOMS)
+        began_at = time.monotonic()
+        orders = number = 0
         async with asyncio.TaskGroup() as group:
-            while self._pace.orders is None or number < self._pace.orders:
+            while (self._pace.orders is None or orders < self._pace.orders) and not self._over.is_set():
+                modality, case = PLAN[number % len(PLAN)]
                 number += 1
-                start = datetime.now() + timedelta(minutes=15)
-                order = make_order(first + number, self._chance, start)
-                group.create_task(self._one_order(his, order, number))
-                await asyncio.sleep(60 / self._pace.orders_a_minute)
+                await rooms.acquire()
+                if case == "emergency":
+                    happening = group.create_task(cases.emergency(first + number))
+                else:
+                    orders += 1
+                    order = make_order(first + number, modality, self._chance, self._clock())
+                    happening = group.create_task(cases.order(order, case))
+                happening.add_done_callback(lambda _: rooms.release())
+                await wait_at_most(self._pace.pause(time.monotonic() - began_at), self._over)
         await his.close()
 
-    async def _one_order(self, his: MllpClient, order: SimulatedOrder, number: int) -> None:
-        """Take one order to its end: most are scanned, some cancelled, a few broken off."""
-        try:
-            await self._send(his, order, "NW")
-            entry = await self._find(order.accession)
-            await asyncio.sleep(self._chance.uniform(0.2, 1.0))
-            if number % 7 == 5:
-                await self._send(his, order, "CA")
-            else:
-                await self._scan(entry, "DISCONTINUED" if number % 11 == 9 else "COMPLETED")
-            await self._tell_end(order)
-        except BrokerError as fault:
-            self._tell(f"{order.accession} went wrong: {fault}")
+    def _cases(self, app: App, his: SimulatedHis) -> Cases:
+        scanners = {
+            modality: Scanner(
+                ae=ae, modality=modality, has_mpps=ae not in WITHOUT_MPPS, port=self._ports["dicom"], called="BROKER"
+            )
+            for ae, modality in SCANNERS.items()
+        }
+        return Cases(
+            his=his,
+            scanners=scanners,
+            archive=self._archive,
+            ris=self._ris,
+            store=app.store,
+            tally=self.tally,
+            tell=self._tell,
+            chance=self._chance,
+            clock=self._clock,
+            quiet_seconds=QUIET_SECONDS,
+            over=self._over,
+        )
 
-    async def _find(self, accession: str) -> dict[str, Any]:
-        found = await self._scanner.worklist(accession)
-        if len(found) != 1:
-            raise BrokerError(f"the CT was given {len(found)} entries of it", code="X002")
-        return found[0]
-
-    async def _send(self, his: MllpClient, order: SimulatedOrder, control: str) -> None:
-        control_id = uuid4().hex[:20]
-        answer = await his.send(order.message(control, control_id, datetime.now()).encode(), control_id)
-        if not answer.is_accepted:
-            self._tell(f"the broker answered {answer.code} to {control} {order.accession}: {answer.text}")
-
-    async def _scan(self, entry: dict[str, Any], status: str) -> None:
-        uid = await self._scanner.start(entry, datetime.now())
-        series_uid = f"2.25.{uuid4().int}"
-        images = self._scanner.expose(entry, series_uid, self._chance.randint(2, 6), datetime.now())
-        await asyncio.sleep(self._chance.uniform(0.2, 1.0))
-        await self._scanner.store(images)
-        await self._scanner.end(uid, series_uid, images, datetime.now(), status)
-
-    async def _tell_end(self, order: SimulatedOrder) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
-            (booked,) = await self._app.store.orders.by_accession(order.accession)
-            is_told = order.accession in self._ris.told or not booked.study_uids
-            if booked.status in ("completed", "discontinued", "cancelled") and is_told:
-                life = await self._app.store.orders.life(booked.id)
-                assert life is not None
-                images = sum(study.instances for study in life.studies)
-                rest = f"{images} images in the archive, RIS told" if images else "taken off the list"
-                self._tell(f"order {order.accession} {booked.status}  {order.procedure}: {rest}")
-                return
-            await asyncio.sleep(SHORT)
-        self._tell(f"{order.accession} has not ended within {WAIT_SECONDS:g} s")
+    def _clock(self) -> datetime:
+        return datetime.now(self._zone)

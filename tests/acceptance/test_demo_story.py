@@ -5,26 +5,50 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Timer
+from urllib.parse import urlsplit
 
 import pytest
 
-ENDED = re.compile(r"order (A\d+) (completed|discontinued|cancelled)  CT .+: (?P<rest>.+)")
-SECONDS = 90
+from peers.browser import browse, take_picture
+from peers.programs import find_program
+
+ROOT = Path(__file__).parents[2]
+PICTURES = os.environ.get("RADBROKER_PICTURES")
+"""A folder for the pictures of the README; `make pictures` sets it."""
+
+ENDED = re.compile(r"order (A\d+) (completed|discontinued|cancelled)  (?:CT|MR|US) [^:]+: (.+)")
+IMAGES = r"\d images in the archive, RIS told"
+PLAIN = re.compile(IMAGES)
+SPECIAL = {
+    "cancelled": re.compile(r"the HIS took it back; gone from the list of CT1"),
+    "moved": re.compile(rf"moved from \d\d:\d\d to \d\d:\d\d, MR1 saw the new time; {IMAGES}"),
+    "wrong patient": re.compile(
+        rf"another patient's name on the images; flagged on the page, nothing held back; {IMAGES}"
+    ),
+    "no MPPS": re.compile(rf"US1 reports no MPPS, so complete after 3 s without an image; {IMAGES}"),
+    "broken off": re.compile(rf"broken off at the scanner; {IMAGES}"),
+}
+EMERGENCY = re.compile(
+    r"study (E\d+) unscheduled  CT of an emergency that nobody has ordered: \d images taken and in the archive, .+"
+)
+SECONDS = 120
 
 Demo = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
-    """Start a demo that writes below *tmp_path*; it is killed when it takes too long."""
+    """Start a demo that writes below *tmp_path*/demo; it is killed when it takes too long."""
     started: list[subprocess.Popen[str]] = []
     timers: list[Timer] = []
+    folder = tmp_path / "demo"
+    folder.mkdir()
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -32,8 +56,8 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            cwd=tmp_path,
-            env={**os.environ, "TMPDIR": str(tmp_path)},
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder)},
         )
         started.append(process)
         timers.append(Timer(SECONDS, process.kill))
@@ -58,31 +82,92 @@ def page_of(process: subprocess.Popen[str]) -> str:
     return next(line.rpartition(" ")[2] for line in lines_of(process) if line.startswith("ready: "))
 
 
-def test_each_order_of_a_demo_ends_in_one_line(demo: Demo, tmp_path: Path) -> None:
-    process = demo("--orders", "5")
+def ended(lines: list[str]) -> dict[str, tuple[str, str]]:
+    """Give accession -> (how it ended, what is told of it) of the orders among *lines*."""
+    found = [match for line in lines if (match := ENDED.fullmatch(line))]
+    assert len({match[1] for match in found}) == len(found)
+    return {match[1]: (match[2], match[3]) for match in found}
+
+
+def find_case(lines: list[str], case: str) -> str:
+    """Give the accession number of an order with that special case; empty when there is none yet."""
+    return next((accession for accession, (_, text) in ended(lines).items() if SPECIAL[case].fullmatch(text)), "")
+
+
+def count(table: list[str], row: str) -> int:
+    """Read one row of the table at the end."""
+    (line,) = [line for line in table if row in line and not ENDED.fullmatch(line)]
+    return int(line.split()[-1])
+
+
+def assert_clean(process: subprocess.Popen[str], folder: Path) -> None:
+    """The demo has gone with exit code 0, has complained of nothing and left nothing."""
+    assert (process.wait(20), process.stderr.read() if process.stderr else "") == (0, "")
+    assert not list(folder.iterdir())
+
+
+def test_each_order_of_a_demo_ends_in_one_line_and_a_table_sums_them_up(demo: Demo, tmp_path: Path) -> None:
+    process = demo("--orders", "12")
     page_of(process)
-    *orders, last = lines_of(process)
-    found = [ENDED.fullmatch(line) for line in orders]
-    assert all(found), orders
-    words = {match[1]: (match[2], match["rest"]) for match in found if match}
-    assert len(words) == 5
-    assert sorted(word for word, _ in words.values()) == ["cancelled", *["completed"] * 4]
-    for word, rest in words.values():
-        assert rest == "taken off the list" if word == "cancelled" else rest.endswith("images in the archive, RIS told")
-    assert last == "ended"
-    assert (process.wait(10), process.stderr.read() if process.stderr else "") == (0, "")
-    assert not list(tmp_path.iterdir())
+    lines = list(lines_of(process))
+    cut = next(number for number, line in enumerate(lines) if line.startswith("ended after "))
+    told, table = lines[:cut], lines[cut:]
+    orders = ended(told)
+    assert len(orders) == 12
+    assert sorted(word for word, _ in orders.values()) == ["cancelled", *["completed"] * 10, "discontinued"]
+    assert all(find_case(told, case) for case in SPECIAL)
+    assert sum(bool(PLAIN.fullmatch(text)) for _, text in orders.values()) == 6
+    assert [bool(EMERGENCY.fullmatch(line)) for line in told if not ENDED.fullmatch(line)] == [True]
+    images = sum(int(found[1]) for line in told if (found := re.search(r"(\d) images ", line)))
+    rows = {
+        "sent by the HIS": 12,
+        "worklist   ": 12,
+        "completed": 10,
+        "discontinued": 1,
+        "cancelled": 1,
+        "still under way": 0,
+        " matched": 10,
+        "mismatched": 1,
+        "unscheduled": 1,
+        "in the archive": images,
+        "taken by the RIS": 11,
+        "went wrong": 0,
+    }
+    assert {row: count(table, row) for row in rows} == rows
+    assert any(re.fullmatch(r"time .+ \d+ ms", line) for line in table)
+    assert_clean(process, tmp_path / "demo")
 
 
-def test_an_interrupted_demo_goes_quietly_and_leaves_nothing(demo: Demo, tmp_path: Path) -> None:
-    process = demo()
-    page = page_of(process)
-    assert "Today" in urllib.request.urlopen(page, timeout=10).read().decode()
-    next(line for line in lines_of(process) if ENDED.fullmatch(line))
+def test_the_page_shows_what_the_lines_tell_and_ctrl_c_ends_it_with_the_table(demo: Demo, tmp_path: Path) -> None:
+    find_program("chromium")
+    process = demo("--rate", "120")
+    page, told = page_of(process), []
+    for line in lines_of(process):
+        told.append(line)
+        if all(find_case(told, case) for case in SPECIAL) and any(map(EMERGENCY.fullmatch, told)):
+            break
+    shown = browse(page, tmp_path)
+    assert "Everything is running" in shown
+    for name in ("hl7 his", "dicom BROKER", "ris", "PACS"):
+        assert f"<h3>{name} " in shown
+    for accession, (word, _) in ended(told).items():
+        row = shown[shown.index(f">{accession}</a></td>") :]
+        assert f">{word}</span>" in row[: row.index("</tr>")]
+    mixed_up = find_case(told, "wrong patient")
+    assert "no order fits this study" in shown
+    life = browse(f"{page}/orders/{mixed_up}", tmp_path)
+    assert '<span class="state mismatched">' in life
+    assert "PatientName: ordered" in life
+    if PICTURES:
+        for name, address, height in (("console", page, 1240), ("order", f"{page}/orders/{mixed_up}", 1240)):
+            take_picture(address, tmp_path, Path(PICTURES) / f"{name}.png", height)
     process.send_signal(signal.SIGINT)
-    assert list(lines_of(process))[-1] == "ended"
-    assert (process.wait(10), process.stderr.read() if process.stderr else "") == (0, "")
-    assert not list(tmp_path.iterdir())
+    table = list(lines_of(process))
+    assert count(table, "went wrong") == 0
+    assert count(table, "completed") >= 10
+    assert_clean(process, tmp_path / "demo")
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", urlsplit(page).port)) != 0
 
 
 def test_a_second_demo_takes_the_next_ports_and_says_so(demo: Demo) -> None:
@@ -102,6 +187,4 @@ def test_a_demo_that_nobody_reads_any_more_ends(demo: Demo, tmp_path: Path) -> N
     page_of(process)
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(60) == 0
-    assert (process.stderr.read() if process.stderr else "") == ""
-    assert not list(tmp_path.iterdir())
+    assert_clean(process, tmp_path / "demo")
