@@ -12,8 +12,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import yaml
-from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.presentation import DEFAULT_TRANSFER_SYNTAXES
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 
 from peers.programs import search_program
 from peers.waiting import eventually, free_port, is_open
@@ -55,19 +54,22 @@ class Ris:
 
 
 class Archive:
-    """An archive of pynetdicom's: keeps the objects it is sent, by SOP Instance UID."""
+    """An archive of pynetdicom's: keeps the objects it is sent, the newest by SOP Instance UID, all in *received*."""
 
     def __init__(self, port: int | None = None) -> None:
         self.port = port or free_port()
         self.objects: dict[str, bytes] = {}
+        self.received: list[tuple[str, bytes]] = []
         entity = AE(ae_title="PACS")
         entity.maximum_associations = 20
         for context in AllStoragePresentationContexts:
-            entity.add_supported_context(context.abstract_syntax, DEFAULT_TRANSFER_SYNTAXES)
+            entity.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES)
         entity.add_supported_context("1.2.840.10008.1.1")
 
         def keep(event: Any) -> int:
-            self.objects[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getvalue()
+            uid, data_set = str(event.request.AffectedSOPInstanceUID), event.request.DataSet.getvalue()
+            self.objects[uid] = data_set
+            self.received.append((uid, data_set))
             return 0x0000
 
         self.server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])

@@ -16,7 +16,7 @@ from pynetdicom.dsutils import encode
 from peers.his import Mllp, msa, orm
 from peers.images import CT_IMAGE, ct_images, mpps_create, mpps_set
 from peers.scanner import MPPS
-from peers.waiting import new_uid
+from peers.waiting import is_open, new_uid
 
 WORKLIST = "1.2.840.10008.5.1.4.31"
 SENDERS, SCANNERS, IMAGES = 10, 6, 3
@@ -37,7 +37,7 @@ class Traffic:
         self.images: dict[str, bytes] = {}
         self.refused: list[str] = []
         self.faults: list[BaseException] = []
-        self.repeats = 0
+        self.answers = self.repeats = 0
         self._stopping = threading.Event()
         self._deadline = float("inf")
         work = [(self._send_orders, n) for n in range(SENDERS)] + [(self._examine, n) for n in range(SCANNERS)]
@@ -101,12 +101,15 @@ class Traffic:
     def _persist(self, ask: Callable[[], Any]) -> Any:
         while True:
             try:
-                return ask()
+                answer = ask()
             except (NotAnswered, OSError):
                 self.repeats += 1
                 if time.monotonic() > self._deadline:
                     raise
-                time.sleep(0.05)
+                time.sleep(0.3)
+            else:
+                self.answers += 1
+                return answer
 
 
 class Link:
@@ -164,6 +167,8 @@ class Link:
 
     def _associated(self) -> Any:
         if self._association is None or not self._association.is_established:
+            if not is_open(self._dicom_port):  # a cheaper question than an association's
+                raise NotAnswered
             entity = AE(ae_title=self.ae)
             entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 15
             entity.connection_timeout = 5
