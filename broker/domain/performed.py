@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from broker.domain import performed_checks as checks
 from broker.domain.identity import items, text
 from broker.domain.order import Identity, Item
 from broker.domain.performed_checks import Fault
+
+PATIENCE = timedelta(hours=4)
+"""How long an MPPS may be in progress without a word, and what it names may stay away after its end (policies 7.2)."""
 
 NO_LONGER_UPDATED = 0xA710
 """Error ID: the performed procedure step may no longer be updated (PS3.4 F.7.2.2)."""
@@ -59,7 +62,11 @@ class PerformedStep:
     create_digest: str = ""
     final_digest: str = ""
     is_overdue: bool = False
-    """Whether it has been alarmed because nobody closes it."""
+    """Whether it has been alarmed: nobody closes it, or what it names does not come."""
+    missing: int = 0
+    """Objects that it names and that were not here when it was last looked at."""
+    look_at: datetime | None = None
+    """When to look at it: it should be closed by then, and what it names should be here."""
     created_at: datetime
     updated_at: datetime
 
@@ -158,7 +165,7 @@ def decide_set(existing: PerformedStep | None, request: SetRequest, *, strict: b
     changed, unclear = _progress(replace(existing, status=status, updated_at=now), request.attributes)
     faults += unclear
     if changed.is_final:
-        changed = replace(changed, final_digest=digest)
+        changed = replace(changed, final_digest=digest, is_overdue=False)
         faults += checks.missing_at_end(request.attributes, ended=changed.ended, series=changed.series)
     if strict:
         faults = _not_for_set(request.attributes) + faults
@@ -259,7 +266,9 @@ def _other_caller(existing: PerformedStep, request: SetRequest) -> tuple[Fault, 
 def _accept(performed: PerformedStep, *faults: Fault) -> Answer:
     texts = tuple(dict.fromkeys(fault.text for fault in faults))
     kept = tuple(dict.fromkeys(performed.faults + texts))
-    return Answer(performed=replace(performed, faults=kept), faults=texts)
+    waits = not performed.is_final or performed.instances
+    look_at = performed.updated_at + PATIENCE if waits else None
+    return Answer(performed=replace(performed, faults=kept, look_at=look_at), faults=texts)
 
 
 def _refuse(*faults: Fault) -> Answer:

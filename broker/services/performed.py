@@ -109,8 +109,11 @@ class PerformedSteps:
             events.append(self._event(held, performed, None, None, (), happening, now))
         events.extend(self._faults(held, performed, answer, now))
         changed = {id: order for id, order in orders.items() if order != held.find(Order, "id", id)[0]}
-        studies = []
-        for study in _studies(held, performed, orders.values()) if performed.is_final else ():
+        studies: list[Study] = []
+        for study in _studies(held, performed, orders.values()):
+            if not performed.is_final:
+                studies.extend(_opened_again(study))
+                continue
             looked = progress(
                 held,
                 study,
@@ -241,6 +244,13 @@ def _advance(
         steps.append(after or step)
     moved = tuple(steps)
     return (order if moved == order.steps else with_steps(order, moved, now)), tuple(stuck)
+
+
+def _opened_again(study: Study) -> tuple[Study, ...]:
+    """Give the study without its completion, when an MPPS is open and nobody has been told that it is complete."""
+    if study.completed_at is None or study.state in ("available", "rejected"):
+        return ()
+    return (replace(study, completed_at=None, evidence="", quiet_at=None),)
 
 
 def _study_of(held: Held, order: Order | None, step: Step | None) -> Study | None:

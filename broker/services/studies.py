@@ -15,7 +15,7 @@ from broker.domain.order import Order
 from broker.domain.study import Instance, ObjectFacts, Study
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.outgoing import queue
-from broker.services.overdue import OPEN_LIMIT, overdue
+from broker.services.overdue import overdue
 from broker.services.progress import Rules, progress
 from broker.services.recognition import about, recognize
 from broker.services.waiting import wait_at_most
@@ -38,7 +38,7 @@ class Kept:
 
 
 class QuietReader(Protocol):
-    """The part of the store that tells what waits: for the end of a quiet time, for the end of an MPPS."""
+    """The part of the store that tells what waits: for the end of a quiet time, for an MPPS or what it names."""
 
     async def due_quiet(self, now: datetime) -> Sequence[str]:
         """Give the Study UIDs whose quiet time is over."""
@@ -46,8 +46,8 @@ class QuietReader(Protocol):
     async def next_quiet_at(self) -> datetime | None:
         """Tell when the next quiet time is over."""
 
-    async def open_performed(self, before: datetime) -> Sequence[str]:
-        """Give the UIDs of MPPS that are in progress and of which nothing was heard since *before*."""
+    async def due_performed(self, now: datetime) -> Sequence[str]:
+        """Give the UIDs of MPPS that are to be looked at."""
 
 
 class ObjectCounters(Protocol):
@@ -165,11 +165,11 @@ class Studies:
             await wait_at_most(max(0.02, wait.total_seconds()), self._waker)
 
     async def look_at_what_waits(self) -> None:
-        """Complete what has been quiet long enough, alarm what has been open too long."""
+        """Complete what has been quiet long enough, alarm the MPPS that nobody closes or whose objects do not come."""
         now = self._clock()
         for uid in await self._reader.due_quiet(now):
             await self.look_again(uid)
-        for uid in await self._reader.open_performed(now - OPEN_LIMIT):
+        for uid in await self._reader.due_performed(now):
             await self._writer.run(overdue(uid, now, self._rules.zone, self._ids))
 
 

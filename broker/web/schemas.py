@@ -188,7 +188,8 @@ SCHEMAS: Mapping[str, Schema] = {
                 ended=MAYBE_MOMENT,
                 step_ids=many(TEXT),
                 series=COUNT,
-                instances=COUNT,
+                instances={**COUNT, "description": "objects that it names"},
+                missing={**COUNT, "description": "those of them that were not here when they were last looked for"},
             )
         ),
         studies=many(_ORDER_STUDY),

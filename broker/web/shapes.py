@@ -207,6 +207,7 @@ def _performed(performed: PerformedStep, zone: tzinfo) -> Json:
         "step_ids": [link.step_id for link in performed.links],
         "series": performed.series,
         "instances": len(performed.instances),
+        "missing": performed.missing,
     }
 
 

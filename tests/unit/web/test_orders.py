@@ -50,6 +50,7 @@ CONTRACT = {
             "step_ids": ["SP41"],
             "series": 1,
             "instances": 3,
+            "missing": 0,
         }
     ],
     "studies": [

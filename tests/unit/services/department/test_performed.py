@@ -209,8 +209,8 @@ def test_objects_that_an_mpps_names_and_that_never_come_are_alarmed_once_and_cou
             if arriving:
                 await d.arrive(arriving, uid)
             await d.studies.look_at_what_waits()
-            performed = (await d.store.orders.life("order A1")).performed
-            seen.append([one.missing for one in performed])
+            life = await d.store.orders.life("order A1")
+            seen.append([one.missing for one in sorted(life.performed, key=lambda one: one.uid)])
         return seen, [event for event in d.told("procedure.noted") if event.is_alarm], await d.study(uid)
 
     seen, alarms, study = run(story, forward_to=())

@@ -306,3 +306,68 @@ def test_an_mpps_that_names_no_step_completes_its_study_by_the_objects_it_names(
 
     assert study.performed_uids == ("1.7",)
     assert study.completed_at is not None
+
+
+def test_a_step_that_is_appended_before_the_archive_has_all_is_waited_for(run, refer):
+    async def story(d):
+        uid = d.uid("RPA1")
+        await d.book("A1")
+        await d.create("1.7", refer("A1", study=uid))
+        await d.arrive("1.1", uid)
+        await d.end("1.7", "1.1")
+        complete = await d.study(uid)
+        await d.create("1.8", refer("A1", study=uid))
+        await d.forward()
+        opened = await d.study(uid)
+        await d.arrive("1.2", uid)
+        await d.end("1.8", "1.2")
+        await d.forward()
+        return complete, opened, await d.study(uid), d.told("study.available", "study.extended", "study.mismatched")
+
+    complete, opened, study, told = run(story)
+
+    assert complete.evidence == "mpps"
+    assert (opened.completed_at, opened.pending, opened.state) == (None, 0, "arriving")
+    assert (study.state, study.evidence, study.verdict) == ("available", "mpps", "matched")
+    assert [event.type for event in told] == ["study.available"]
+
+
+def test_an_appended_mpps_that_names_the_study_alone_is_of_its_order_and_extends_it(run, refer):
+    async def story(d):
+        uid = d.uid("RPA1")
+        await d.book("A1")
+        await d.create("1.7", refer("A1", study=uid))
+        await d.arrive("1.1", uid)
+        await d.end("1.7", "1.1")
+        await d.create("1.8", {"StudyInstanceUID": uid})
+        await d.arrive("1.2", uid, performed_uid="1.8")
+        await d.end("1.8", "1.2")
+        life = await d.store.orders.life("order A1")
+        return (
+            life,
+            await d.study(uid),
+            d.told("study.available", "study.extended", "study.mismatched"),
+            await d.notices("ris"),
+        )
+
+    life, study, told, notices = run(story, forward_to=())
+
+    assert {one.uid for one in life.performed} == {"1.7", "1.8"}
+    assert (study.state, study.evidence, study.verdict) == ("available", "mpps", "matched")
+    assert [event.type for event in told] == ["study.available", "study.extended"]
+    assert [notice.event_type for notice in notices] == ["study.available", "study.extended"]
+
+
+def test_a_group_known_only_by_its_mpps_is_matched_to_all_its_orders(run, refer):
+    async def story(d):
+        for accession in ("A1", "A2"):
+            await d.book(accession)
+        await d.create("1.7", *(refer(one, study=d.uid(f"RP{one}")) for one in ("A1", "A2")))
+        await d.arrive("1.1", "1.99", performed_uid="1.7")
+        await d.end("1.7", "1.1")
+        return await d.study("1.99"), await d.notices("ris")
+
+    study, notices = run(story, forward_to=())
+
+    assert (study.verdict, study.order_ids) == ("matched", ("order A1", "order A2"))
+    assert [notice.order_id for notice in notices] == ["order A1", "order A2"]
