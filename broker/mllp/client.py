@@ -157,6 +157,8 @@ class _Link(asyncio.Protocol):
         for received in self._framer.feed(data):
             if not isinstance(received, Frame):
                 log.warning("mllp.answer_unreadable", size=len(data))
+            elif self._answer is not None and self._answer.cancelled():
+                self.is_settled = True  # whoever asked has gone in this very moment
             elif self._answer is None or self._answer.done():
                 log.warning("mllp.answer_unexpected", size=len(received.payload))
             else:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.errors import Unreachable
 from broker.hl7.framing import frame
@@ -216,6 +217,29 @@ def test_a_host_that_does_not_exist_is_unreachable() -> None:
 
 async def _accept(payload: bytes, peer: Peer) -> bytes:
     return f"MSH|^~\\&|||||||ACK|9|P|2.5\rMSA|AA|{payload.split(b'|')[9].decode()}\r".encode()
+
+
+def test_an_answer_that_comes_while_its_sender_gives_up_is_nothing_to_wonder_about() -> None:
+    async def story() -> None:
+        sending: list[asyncio.Task[object]] = []
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            control_id = await _read(reader)
+            asyncio.get_running_loop().call_soon(sending[0].cancel)
+            writer.write(_ack(control_id))
+            await _polite(reader, writer)
+
+        async with _receiver(talk) as port:
+            client = _client(port)
+            with capture_logs() as logs:
+                sending.append(asyncio.create_task(client.send(_order("1"), "1")))
+                await asyncio.wait(sending)
+                assert sending[0].cancelled()
+                assert (await client.send(_order("2"), "2")).is_accepted
+            assert logs == []
+            await client.close()
+
+    asyncio.run(story())
 
 
 def _certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
