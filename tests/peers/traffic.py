@@ -24,14 +24,17 @@ LAST_WORDS_SECONDS = 60.0
 
 
 class NotAnswered(Exception):
-    """The broker went before it answered."""
+    """The broker went before it answered, or cannot answer now."""
 
 
 class Traffic:
-    """What was answered well is in *orders*, *examined* and *images* (UID -> data set); the rest in *refused*."""
+    """What was answered well is in *orders*, *examined* and *images* (UID -> data set); the rest in *refused*.
 
-    def __init__(self, hl7_port: int, dicom_port: int, seed: int) -> None:
-        self.ports, self.seed = (hl7_port, dicom_port), seed
+    What is answered with one of *later* (not now, say it again) is said again too.
+    """
+
+    def __init__(self, hl7_port: int, dicom_port: int, seed: int, later: tuple[object, ...] = ()) -> None:
+        self.ports, self.seed, self._later = (hl7_port, dicom_port), seed, later
         self.orders: list[str] = []
         self.examined: list[str] = []
         self.images: dict[str, bytes] = {}
@@ -102,6 +105,8 @@ class Traffic:
         while True:
             try:
                 answer = ask()
+                if answer in self._later:
+                    raise NotAnswered
             except (NotAnswered, OSError):
                 self.repeats += 1
                 if time.monotonic() > self._deadline:
@@ -137,7 +142,7 @@ class Link:
     def find(self, accession: str) -> list[dict[str, str]]:
         """Ask the worklist for an accession; give the entries as `ct_images` takes them."""
         answers = self._asked(lambda to: list(to.send_c_find(worklist_query(accession), WORKLIST)))
-        if "Status" not in answers[-1][0]:
+        if answers[-1][0].get("Status") != 0:
             self._association = None
             raise NotAnswered
         return [worklist_entry(identifier) for _, identifier in answers[:-1]]
