@@ -107,6 +107,7 @@ class Spool:
         self._ids = ids
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="spool")
         self._folder_lock = threading.Lock()
+        self._left: set[str] = set()
         (root / _INCOMING).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._ownership = Ownership(root, ids)
         self.id = self._ownership.id
@@ -137,11 +138,28 @@ class Spool:
         await self._in_thread(lambda: set_aside(self.root, study_uid))
 
     def remove(self, path: str) -> None:
-        """Remove a stored object, and its folder when it was the last; one that is gone already is no error."""
-        with contextlib.suppress(FileNotFoundError):
+        """Remove a stored object, and its folder when it was the last; one that is gone already is no error.
+
+        One that cannot be removed (the disk is read-only) is tried again with the next; the next start removes it too.
+        """
+        if self._is_removed(path):
+            for left in tuple(self._left):
+                if not self._is_removed(left):
+                    break
+
+    def _is_removed(self, path: str) -> bool:
+        try:
             os.unlink(self.root / path)
+        except FileNotFoundError:
+            pass
+        except OSError as fault:
+            self._left.add(path)
+            log.warning("spool.file_not_removed", path=path, reason=fault.strerror)
+            return False
+        self._left.discard(path)
         with contextlib.suppress(OSError):
             os.rmdir((self.root / path).parent)
+        return True
 
     def locate(self, instance: Instance) -> tuple[Path, int]:
         """Tell the file of *instance*, and where in it the data set begins. Raises OSError."""

@@ -212,3 +212,17 @@ def test_a_spool_keeps_its_name_and_has_one_owner(spool: Spool) -> None:
     again.close()
 
     assert again.id == spool.id == "ID0"
+
+
+def test_what_cannot_be_removed_now_goes_with_the_next(spool: Spool) -> None:
+    first, second = keep(spool), keep(spool, study="1.2.4")
+    file = spool.root / first.path
+    file.rename(file.with_suffix(".aside"))
+    file.mkdir()
+    spool.remove(first.path)
+    file.rmdir()
+    file.with_suffix(".aside").rename(file)
+
+    spool.remove(second.path)
+
+    assert list(spool.root.glob("1.*")) == []
