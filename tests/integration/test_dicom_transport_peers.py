@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,6 +22,7 @@ from broker.dicom.server import DicomServer, ServerSettings
 from broker.dicom.service import SUCCESS, Failure, Request, Response
 from broker.ul.dimse import VERIFICATION, Status
 from broker.ul.negotiation import Choice, first_of
+from peers.waiting import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -229,12 +229,6 @@ def pynetdicom_archive(port: int, stored: dict[str, Dataset]) -> Iterator[None]:
         yield
     finally:
         listener.shutdown()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_pynetdicom_serves_the_broker(image: Path) -> None:

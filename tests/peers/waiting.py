@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import cycle, islice
 from typing import TypeVar
 
 from pydicom.uid import generate_uid
@@ -12,11 +15,18 @@ from pydicom.uid import generate_uid
 T = TypeVar("T")
 
 
+_ports = cycle(range(20_000, 32_000))
+next(islice(_ports, os.getpid() * 1009 % 12_000, None))
+"""Ports below those that the system gives to connections, from a place of this process's own: tests run side by side."""
+
+
 def free_port() -> int:
-    """Find a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port that is free now, and that neither another process of the tests nor a connection is going to get."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_open(port: int) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from broker.cli.main import broker
+from peers.waiting import free_port
 
 
 @pytest.fixture
@@ -39,13 +40,6 @@ def receiver() -> Iterator[int]:
         server.bind(("127.0.0.1", 0))
         server.listen()
         yield server.getsockname()[1]
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ping(tmp_path: Path, text: str, *arguments: str) -> Any:
