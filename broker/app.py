@@ -38,6 +38,7 @@ from broker.services.intake import Intake
 from broker.services.leases import Alone, Leases
 from broker.services.notices import Courier, Duty, Health, Outbox
 from broker.services.performed import PerformedSteps
+from broker.services.readdress import Readdressing
 from broker.services.received import ListenerRules
 from broker.services.reconcile import Reconciliation
 from broker.services.retention import AgedReader, Retention
@@ -124,9 +125,23 @@ class App:
         await self._reconciliation.set_aside_rejected()
         adopted = await self._storage.adopt(await self.store.instances.paths(self._spool.id))
         log.info("spool.reconciled", count=adopted)
+        await self._readdress()
         duty = await self._share(stack)
         self._build_couriers(duty)
         await self._open_listeners(stack)
+
+    async def _readdress(self) -> None:
+        """Send elsewhere what waits for a node that is not configured any more."""
+        await Readdressing(
+            writer=self._outbox,
+            outbox=self.store.deliveries,
+            objects=self.store.objects_of(self._spool.id),
+            remove=self._spool.forget,
+            known={*self.configuration.destinations, *self.configuration.studies.forward_to},
+            rules=self._rules,
+            clock=now,
+            ids=self.ids,
+        ).run()
 
     async def _share(self, stack: AsyncExitStack) -> Duty:
         """Settle with other brokers on the same store who carries what; one that is alone carries all."""

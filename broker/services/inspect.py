@@ -14,7 +14,7 @@ from broker.domain.events import Event
 from broker.domain.order import Item, Order, Patient
 from broker.domain.performed import PerformedStep
 from broker.domain.records import Delivery, StoredMessage
-from broker.domain.study import Study
+from broker.domain.study import Instance, Study
 from broker.domain.worklist import WorklistEntry
 from broker.ports import Changes, Clock, Held, Ids, Job, Writer
 from broker.services.reconcile import Reconciliation
@@ -187,12 +187,25 @@ class Inspection:
         def decide(held: Held) -> Changes[Settled]:
             found = held.find(Delivery, "id", delivery_id)
             settled = wish(found[0], now) if found else Settled()
+            is_back = settled.delivery is not None and settled.delivery.sop_uid and found[0].state == "cancelled"
+            if is_back and not _has_file(held, found[0]):
+                settled = Settled(refusal="the other archives have it, and its file is gone")
             if settled.delivery is None:
                 return Changes(result=settled)
             event = _noted(settled.delivery, done, now, event_id)
-            return Changes(save=(settled.delivery,), events=(event,), result=settled)
+            studies = _awaiting(held, settled.delivery) if is_back else ()
+            return Changes(save=(settled.delivery, *studies), events=(event,), result=settled)
 
         return await self.writer.run(Job(keys=((Delivery, ("id", delivery_id)),), decide=decide))
+
+
+def _has_file(held: Held, delivery: Delivery) -> bool:
+    return any(one.path for one in held.find(Instance, "sop", delivery.sop_uid) if one.digest == delivery.digest)
+
+
+def _awaiting(held: Held, delivery: Delivery) -> tuple[Study, ...]:
+    """Give the study that waits for a cancelled object again."""
+    return tuple(replace(one, pending=one.pending + 1) for one in held.find(Study, "uid", delivery.study_uid))
 
 
 def _noted(delivery: Delivery, done: str, now: datetime, event_id: str) -> Event:
