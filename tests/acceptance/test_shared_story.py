@@ -60,10 +60,17 @@ def around(tmp_path: Path) -> Iterator[Surroundings]:
     made.stop()
 
 
+@pytest.fixture
+def server() -> Iterator[Postgresql]:
+    """A PostgreSQL server that a story may stop."""
+    made = Postgresql()
+    yield made
+    made.remove()
+
+
 def test_the_database_server_goes_away_and_comes_back_in_the_middle_of_traffic(
-    around: Surroundings, story: Any, tmp_path: Path
+    around: Surroundings, server: Postgresql, story: Any, tmp_path: Path
 ) -> None:
-    server = Postgresql()
     with server.database() as url:
         hospital = around.planned(tmp_path / "broker", url)
         try:
@@ -71,7 +78,6 @@ def test_the_database_server_goes_away_and_comes_back_in_the_middle_of_traffic(
             go_away_and_come_back(server, hospital, around, story)
         finally:
             hospital.stop()
-    server.remove()
 
 
 def go_away_and_come_back(server: Postgresql, hospital: Hospital, around: Surroundings, story: Any) -> None:

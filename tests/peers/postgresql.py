@@ -41,8 +41,10 @@ class Postgresql:
         """Make a database, with the broker's tables or empty; give its address, and take it away in the end."""
         name = next(self._names)
         self._execute(f"CREATE DATABASE {name} TEMPLATE {'template0' if is_empty else 'template'}")
-        yield self._url(name)
-        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+        try:
+            yield self._url(name)
+        finally:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def start(self) -> None:
         self._server.start()
