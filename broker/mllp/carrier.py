@@ -37,7 +37,7 @@ def read(answer: Answer) -> Outcome:
     """Say what an answer means: AA is delivered, AE is tried three times, AR again only for a passing fault."""
     if answer.is_accepted:
         return Outcome(kind="delivered")
-    text = f"{answer.code or 'no answer'} {answer.error_code} {answer.text}".replace("  ", " ").strip()
+    text = " ".join(filter(None, (answer.code, answer.error_code, answer.text))) or "the answer has no MSA-1"
     match answer.code:
         case "AE" | "CE":
             return Outcome(kind="refused", text=text)

@@ -11,7 +11,7 @@ class Mllp:
     """A HIS: one connection, one message at a time."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
 
     def send(self, text: str) -> str:
         """Send a message, give the answer."""

@@ -77,6 +77,12 @@ class Hospital:
 
         eventually(is_ready, seconds)
 
+    def memory(self) -> int:
+        """Give how much memory the broker has in use, in MB."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
     def read_log(self) -> str:
         return (self.folder / "broker.log").read_text(errors="replace")
 

@@ -19,12 +19,13 @@ from peers.waiting import eventually, free_port, is_open
 
 
 class Ris:
-    """A RIS: keeps what it is sent; *answer* is its MSA-1, or None for silence."""
+    """A RIS: keeps what it is sent; *answer* is its MSA-1, or None for silence; *answered_id* a wrong MSA-2."""
 
     def __init__(self, port: int | None = None) -> None:
         self.port = port or free_port()
         self.messages: list[str] = []
         self.answer: str | None = "AA"
+        self.answered_id = ""
         ris = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -37,7 +38,7 @@ class Ris:
                         message = frame.lstrip(b"\x0b").decode()
                         ris.messages.append(message)
                         if ris.answer is not None:
-                            control_id = message.split("|")[9]
+                            control_id = ris.answered_id or message.split("|")[9]
                             ack = f"MSH|^~\\&|RIS|H|B|R|20260401||ACK|A{len(ris.messages)}|P|2.5.1\rMSA|{ris.answer}|{control_id}\r"
                             self.request.sendall(b"\x0b" + ack.encode() + b"\x1c\r")
 
