@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from broker.domain.lifecycle import Happening, advance, order_status, with_steps
+from broker.domain.lifecycle import NEXT, Happening, advance, order_status, with_steps
 from broker.domain.naming import is_own_uid, settle
 from broker.domain.order import Identity, Item, Order, Patient, Procedure, Step, StepStatus
 from broker.domain.request import Decision, OrderRequest, PatientRequest, Remark, StepRequest
@@ -27,7 +27,7 @@ def merge(stored: Item, said: Mapping[str, Any]) -> Item:
 def update_patient(patient: Patient, request: PatientRequest) -> Patient:
     """Give *patient* with what the message says of it; an identity that is no longer true is remembered."""
     changed = replace(patient, attributes=merge(patient.attributes, request.attributes))
-    if changed.identity == patient.identity:
+    if not patient.attributes or changed.identity == patient.identity:
         return changed
     former = tuple(f for f in patient.former if f != patient.identity)
     return replace(changed, former=(*former, patient.identity)[-FORMER_KEPT:])
@@ -81,7 +81,7 @@ def _change(before: Order, request: OrderRequest, now: datetime) -> Decision:
         order = reinstated
         remarks.append(Remark(type="order.reinstated", text="reinstated after its cancel"))
     filled = _fill(order, request, now)
-    untouched = [s.step_id for s in order.steps if s.key in mentioned and advance(s, Happening.UPDATE, now) is None]
+    untouched = [s.step_id for s in order.steps if s.key in mentioned and Happening.UPDATE not in NEXT[s.status]]
     if untouched:
         text = f"change not applied to step {', '.join(untouched)}: it is {_words(order, untouched)}"
         remarks.append(Remark(type="order.noted", text=text))
@@ -144,7 +144,7 @@ def _fill(order: Order, request: OrderRequest, now: datetime) -> Order:
         )
         key = said.key
         step = steps.get(key) or Step(step_id=said.step_id, procedure_id=said.procedure_id)
-        if advance(step, Happening.UPDATE, now) is not None:
+        if Happening.UPDATE in NEXT[step.status]:
             steps[key] = _fill_step(step, said)
     filled = tuple(steps.values())
     return replace(

@@ -120,7 +120,7 @@ def snapshot(
     step: Step | None = None,
 ) -> dict[str, Any]:
     """Put together the facts of an event at *at* (local time of the department)."""
-    facts: dict[str, Any] = {"event": {"at": at.strftime("%Y%m%d%H%M%S%z")}, "patient": patient_facts(patient)}
+    facts: dict[str, Any] = {"event": {"at": _written(at)}, "patient": patient_facts(patient)}
     if order is not None:
         facts["order"] = order_facts(order, _procedure_of(order, study, step))
         facts["steps"] = [step_facts(s) for s in order.steps]
@@ -137,6 +137,12 @@ def snapshot(
             for f in study.findings
         ]
     return facts
+
+
+def _written(at: datetime) -> str:
+    """Write YYYYMMDDHHMMSS+ZZZZ; strftime takes three times as long."""
+    text = at.isoformat(timespec="seconds")
+    return f"{text[:4]}{text[5:7]}{text[8:10]}{text[11:13]}{text[14:16]}{text[17:22]}{text[23:25]}"
 
 
 def _study_to_come(order: Order, step: Step) -> dict[str, Any]:

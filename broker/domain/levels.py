@@ -45,7 +45,7 @@ def split(item: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict
             patient[keyword] = value
         elif keyword in PROCEDURE:
             procedure[keyword] = value
-        elif keyword != STEP_SEQUENCE:
+        else:
             request[keyword] = value
-    steps = item.get(STEP_SEQUENCE) or [{}]
+    steps = request.pop(STEP_SEQUENCE, None) or [{}]
     return patient, request, procedure, dict(steps[0])

@@ -152,15 +152,15 @@ class Order:
     @property
     def numbers(self) -> tuple[tuple[str, str, str, str], ...]:
         """List (kind, facility, namespace, number) of the order and its steps, by which later messages find it."""
-        fillers = [("filler", number) for number in (self.filler, *(s.filler for s in self.steps))]
-        placers = [("placer", number) for number in (self.placer, *(s.placer for s in self.steps))]
-        return tuple(
-            dict.fromkeys(
-                (kind, self.facility, number.namespace, number.number)
-                for kind, number in fillers + placers
-                if number is not None and number.number
-            )
-        )
+        holders: tuple[Order | Step, ...] = (self, *self.steps)
+        fillers = [("filler", holder.filler) for holder in holders]
+        placers = [("placer", holder.placer) for holder in holders]
+        found = [
+            (kind, self.facility, number.namespace, number.number)
+            for kind, number in fillers + placers
+            if number is not None and number.number
+        ]
+        return tuple(dict.fromkeys(found))
 
     @property
     def modalities(self) -> tuple[str, ...]:

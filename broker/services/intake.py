@@ -21,7 +21,7 @@ from broker.mapping.catalogue import Catalogue
 from broker.mapping.engine import Translation
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.orderbook import Draft, Source, apply_request, request_numbers
-from broker.services.received import Effects, ListenerRules, Received, Wanted, remarks_of, stored_message
+from broker.services.received import Effects, ListenerRules, Received, Wanted, remarks_of, repeat_key, stored_message
 from broker.services.refusals import (
     RESPONSES,
     Fault,
@@ -121,6 +121,7 @@ class Intake:
             decoded=decoded,
             rules=rules,
             now=self._clock(),
+            key=repeat_key(raw, message, rules),
             warnings=tuple(warnings),
         )
 
@@ -177,13 +178,13 @@ class Intake:
                 keys.append((Patient, ("identity", request.patient.patient_id, request.patient.issuer)))
 
         def decide(held: Held) -> Changes[tuple[str, bytes]]:
-            return self._decide(held, received, wanted, key)
+            return self._decide(held, received, wanted)
 
         return Job(keys=tuple(keys), decide=decide)
 
-    def _decide(self, held: Held, received: Received, wanted: Wanted, key: str) -> Changes[tuple[str, bytes]]:
+    def _decide(self, held: Held, received: Received, wanted: Wanted) -> Changes[tuple[str, bytes]]:
         """Decide inside the transaction: a repeat, or the requests' effects with their answer."""
-        known = held.find(StoredMessage, "key", key) if key else ()
+        known = held.find(StoredMessage, "key", received.key) if received.key else ()
         before = known[0] if known and received.now - known[0].received_at < REMEMBERED else None
         if before is not None and before.state in ("accepted", "ignored"):
             return Changes(result=("repeated", before.answer))
@@ -194,8 +195,10 @@ class Intake:
             before = next(iter(held.find(StoredMessage, "problem", problem_key)), None)
         state, answer = self._settle(received, wanted, effects.faults)
         stored = stored_message(received, wanted, effects, state, answer, before)
+        events = draft.events
         remarks = remarks_of(stored)
-        events = [replace(event, text=event.text + remarks, ref={"message": stored.id}) for event in draft.events]
+        if remarks or stored.id != received.id:
+            events = [replace(event, text=event.text + remarks, ref={"message": stored.id}) for event in events]
         if before is not None and before.error == stored.error:
             events = [event for event in events if event.type != "order.noted"]
         elif effects.faults:
@@ -213,12 +216,13 @@ class Intake:
         order_ids: list[str] = []
         faults = list(wanted.faults)
         warnings: list[str] = []
+        kind, sender = received.message.type, received.message.sending_application
         for request in wanted.requests:
             source = Source(
-                text=f"{received.message.type} {request.control} from {received.message.sending_application}".rstrip(),
+                text=f"{kind} {request.control} from {sender}".rstrip(),
                 now=received.now,
                 zone=self._zone,
-                ref={},
+                ref={"message": received.id},
             )
             try:
                 found = apply_request(draft, request, source, self._ids, len(wanted.requests) > 1)
@@ -243,7 +247,7 @@ class Intake:
         text = acknowledge(
             received.message,
             code,
-            control_id=self._ids()[-20:],
+            control_id=received.id[-20:],
             at=received.now.astimezone(self._zone),
             errors=[AckError(location=f.location, code=f.code, text=f.text, hint=f.hint) for f in faults],
         )

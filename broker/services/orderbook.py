@@ -35,6 +35,7 @@ class Draft:
     def __init__(self, held: Held) -> None:
         self._held = held
         self.orders: dict[str, Order] = {}
+        self._kept: list[Order] = []
         self._order_ids: dict[tuple[str, ...], dict[str, None]] = {}
         self.patients: dict[str, Patient] = {}
         self.tombstones: list[Tombstone] = []
@@ -44,12 +45,18 @@ class Draft:
     def keep(self, order: Order) -> None:
         """Take *order* in the place of what it was."""
         self.orders[order.id] = order
-        for key in (*order.numbers, ("accession", order.accession), ("patient", order.patient_ref)):
-            self._order_ids.setdefault(key, {})[order.id] = None
+        self._kept.append(order)
 
     def find_orders(self, *key: str) -> tuple[Order, ...]:
         """Find orders under *key* (see ports.Held), this job's own changes included."""
-        found = {order.id: self.orders.get(order.id, order) for order in self._held.find(Order, *key)}
+        for order in self._kept:
+            for name in (*order.numbers, ("accession", order.accession), ("patient", order.patient_ref)):
+                self._order_ids.setdefault(name, {})[order.id] = None
+        self._kept.clear()
+        held = self._held.find(Order, *key)
+        if not self.orders:
+            return held
+        found = {order.id: self.orders.get(order.id, order) for order in held}
         found |= {order_id: self.orders[order_id] for order_id in self._order_ids.get(key, ())}
         return tuple(found.values())
 
@@ -277,8 +284,10 @@ def _bury(draft: Draft, request: OrderRequest, source: Source) -> None:
 
 
 def _note(draft: Draft, decision: Decision, patient: Patient, source: Source, ids: Ids) -> None:
+    if not decision.remarks:
+        return
     order = decision.order
-    local = source.now.astimezone(source.zone)
+    facts = snapshot(source.now.astimezone(source.zone), order=order, patient=patient)
     for remark in decision.remarks:
         draft.events.append(
             Event(
@@ -290,7 +299,7 @@ def _note(draft: Draft, decision: Decision, patient: Patient, source: Source, id
                 patient_ref=patient.ref,
                 subject=order.accession or next((p.study_uid for p in order.procedures), ""),
                 is_alarm=remark.is_alarm,
-                facts=snapshot(local, order=order, patient=patient),
+                facts=facts,
                 ref=source.ref,
             )
         )

@@ -41,18 +41,8 @@ class Received:
     decoded: Decoded
     rules: ListenerRules
     now: datetime
+    key: str
     warnings: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """The key of a repeat: listener, sender, MSH-10 and content; none without MSH-10 (policies 1.3)."""
-        if not self.message.control_id:
-            return ""
-        header = self.message.header
-        parts = (self.rules.name, header.raw(3), header.raw(4), header.raw(10))
-        digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=20)
-        digest.update(self.raw)
-        return digest.hexdigest()
 
     @property
     def problem_key(self) -> str:
@@ -61,6 +51,17 @@ class Received:
         fields = [header.raw(n) for n in range(1, header.last_field + 1) if n not in (7, 10, 13)]
         parts = (self.rules.name, *fields, *(segment.text for segment in segments))
         return hashlib.blake2b("\x1f".join(parts).encode(errors="replace"), digest_size=20).hexdigest()
+
+
+def repeat_key(raw: bytes, message: Message, rules: ListenerRules) -> str:
+    """Give the key of a repeat: listener, sender, MSH-10 and content; none without MSH-10 (policies 1.3)."""
+    if not message.control_id:
+        return ""
+    header = message.header
+    parts = (rules.name, header.raw(3), header.raw(4), header.raw(10))
+    digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=20)
+    digest.update(raw)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

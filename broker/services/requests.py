@@ -21,6 +21,15 @@ ACTIONS: Mapping[str, Action] = {
     "status": "status",
 }
 
+_STEP_FIELDS = frozenset(
+    """
+    ScheduledProcedureStepID ScheduledProcedureStepStatus ScheduledStationAETitle ScheduledProcedureStepStartDate
+    ScheduledProcedureStepStartTime Modality
+    """.split()
+)
+_PROCEDURE_FIELDS = frozenset({"RequestedProcedureID", "StudyInstanceUID"})
+"""Attributes that StepRequest has fields for."""
+
 
 def order_requests(outputs: Sequence[Output], facility: str) -> list[OrderRequest]:
     """Bring the groups of a message together: one request for each order, in the order of the message.
@@ -84,14 +93,6 @@ def _steps(
         return ()
     stations = step.get("ScheduledStationAETitle")
     date, time = step.get("ScheduledProcedureStepStartDate"), text(step, "ScheduledProcedureStepStartTime")
-    own = {
-        "ScheduledProcedureStepID",
-        "ScheduledProcedureStepStatus",
-        "ScheduledStationAETitle",
-        "ScheduledProcedureStepStartDate",
-        "ScheduledProcedureStepStartTime",
-        "Modality",
-    }
     return (
         StepRequest(
             step_id=step_id,
@@ -104,11 +105,9 @@ def _steps(
             status=StepStatus(status) if status in StepStatus.__members__ else None,
             placer=placer,
             filler=filler,
-            attributes={keyword: value for keyword, value in step.items() if keyword not in own},
+            attributes={keyword: value for keyword, value in step.items() if keyword not in _STEP_FIELDS},
             procedure_attributes={
-                keyword: value
-                for keyword, value in procedure.items()
-                if keyword not in ("RequestedProcedureID", "StudyInstanceUID")
+                keyword: value for keyword, value in procedure.items() if keyword not in _PROCEDURE_FIELDS
             },
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from broker.domain.identity import identities
+from broker.domain.identity import items, text
 from broker.domain.order import Order, Patient, Step
 from broker.domain.performed import PerformedStep
 from broker.domain.records import RawDataSet
@@ -28,10 +28,13 @@ def _alias_rows(patient: Patient) -> list[tuple[str, str, str, int]]:
     """List the other identifiers of the patient, each once: those of old, and those that are true elsewhere."""
     if not patient.former and "OtherPatientIDsSequence" not in patient.attributes:
         return []
-    others = identities(patient)[1:]
-    former = {(one.patient_id, one.issuer) for one in patient.former}
+    former = [(one.patient_id, one.issuer) for one in patient.former]
+    elsewhere = [
+        (text(one, "PatientID"), text(one, "IssuerOfPatientID"))
+        for one in items(patient.attributes, "OtherPatientIDsSequence")
+    ]
     now = (patient.patient_id, patient.issuer)
-    pairs = dict.fromkeys((one.patient_id, one.issuer) for one in others)
+    pairs = dict.fromkeys(former + elsewhere)
     return [(*pair, patient.ref, int(pair in former)) for pair in pairs if pair[0] and pair != now]
 
 

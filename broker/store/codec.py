@@ -13,12 +13,12 @@ from pydantic_core import from_json
 T = TypeVar("T")
 
 
-def dump(row: Any, without: frozenset[str] = frozenset()) -> str:
+def dump(row: Any, without: set[str] | None = None) -> str:
     """Write *row*, a dataclass of the domain, as JSON; its attributes *without* are left out.
 
     Raises ValueError on what JSON or UTF-8 cannot hold, and on values of other types than declared: they could not be read.
     """
-    return _adapter(type(row)).dump_json(row, exclude=set(without) or None, warnings="error").decode()
+    return _adapter(type(row)).serializer.to_json(row, exclude=without, warnings="error").decode()
 
 
 def load(kind: type[T], document: str, others: Mapping[str, Any]) -> T:

@@ -72,8 +72,10 @@ class Kind(Generic[T]):
 
     def row(self, value: T, version: int) -> tuple[Any, ...]:
         """Give the row of the kind's own table, in the table's order."""
-        blobs = (getattr(value, name) for name in self.blobs)
-        return (*self.identity(value), *self.columns(value, version), *blobs, dump(value, frozenset(self.blobs)))
+        searched = (*self.identity(value), *self.columns(value, version))
+        if not self.blobs:
+            return (*searched, dump(value))
+        return (*searched, *[getattr(value, name) for name in self.blobs], dump(value, set(self.blobs)))
 
     def value(self, document: str, *blobs: bytes) -> T:
         """Make the value again from its document and blobs."""

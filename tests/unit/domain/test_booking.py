@@ -199,6 +199,11 @@ def test_null_empties_and_missing_leaves() -> None:
     assert merge({"A": "1", "B": "2"}, {"A": "", "B": None, "C": "3"}) == {"A": "", "B": "2", "C": "3"}
 
 
+def test_a_new_patient_was_nobody_before() -> None:
+    said = PatientRequest(patient_id="7", issuer="GENERAL", attributes={"PatientName": "MUSTER^ANNA"})
+    assert update_patient(Patient(ref="R1", patient_id="7", issuer="GENERAL"), said).former == ()
+
+
 def test_a_renamed_patient_is_remembered_under_the_old_name() -> None:
     patient = Patient(ref="p", patient_id="1", attributes={"PatientName": "OLD^NAME"})
 
