@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from broker import wiring
 from broker.config.load import load
 from broker.config.problems import InvalidConfiguration
 
@@ -53,6 +54,27 @@ def test_the_shipped_configuration_is_sound_with_everything_that_it_shows_in_com
     assert found.studies.quiet_period == timedelta(minutes=10)
     assert found.dicom.nodes["CT1"].charset == "ISO_IR 100"
     assert (found.destinations["ris"].type, found.destinations["bus"].type) == ("hl7", "mqtt")
+
+
+def test_studies_of_another_patient_are_held_where_the_site_or_the_node_wants_it(loaded: Load) -> None:
+    found = loaded("studies: {on_mismatch: hold, hold_max: 5m}\ndicom: {nodes: {CT1: {on_mismatch: forward}, MR1: {}}}")
+    rules = wiring.rules(found.configuration)
+    assert (rules.holds("CT1"), rules.holds("MR1"), rules.holds("ANY")) == (False, True, True)
+    assert rules.hold_max == timedelta(minutes=5)
+    default = wiring.rules(loaded("dicom: {nodes: {CT1: {on_mismatch: hold}}}").configuration)
+    assert (default.holds("CT1"), default.holds("ANY"), default.hold_max) == (True, False, timedelta(minutes=30))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("studies: {on_mismatch: coerce}", "1:24: error: 'coerce' is not one of forward, hold"),
+        ("studies: {hold_max: 0s}", "1:21: error: must be more than nothing"),
+        ("dicom: {nodes: {CT1: {on_mismatch: reject}}}", "1:36: error: 'reject' is not one of forward, hold"),
+    ],
+)
+def test_what_may_become_of_a_mismatch_is_a_closed_set(refused: Refused, text: str, told: str) -> None:
+    assert told in refused(text)
 
 
 def test_scalars_are_text_until_a_kind_says_otherwise(loaded: Load) -> None:

@@ -126,3 +126,26 @@ def test_a_former_name_without_a_number_still_finds_the_patient() -> None:
     married = replace(PATIENT, former=(Identity(patient_id="1", name="Ferrer^Núria"),))
     one = performed(refer("", "SP1"), patient=Identity(patient_id="", name="FERRER^NURIA"))
     assert found(one, replace(candidate(), patient=married)) == [("o1", "SP1")]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [refer("1.2", "SP1", "RP1", "A1"), refer("1.2", "SP1"), refer("1.2"), refer("", "SP1"), refer("", "", "RP1", "A1")],
+)
+@pytest.mark.parametrize("status", [StepStatus.COMPLETED, StepStatus.DISCONTINUED])
+def test_an_appended_mpps_is_of_the_step_that_has_ended(reference: StepReference, status: StepStatus) -> None:
+    assert found(performed(reference), candidate(step(status=status))) == [("o1", "SP1")]
+
+
+@pytest.mark.parametrize(
+    "references",
+    [
+        (refer("1.2", "SP1", "RP1", "A1"), refer("1.3", "SP2", "RP2", "A2")),
+        (refer("9.9", "SP1", "RP1", "A1"), refer("9.9", "SP2", "RP2", "A2")),
+        (refer("9.9", "SP1"), refer("9.9", "SP2")),
+        (refer("9.9", "", "RP1", "A1"), refer("9.9", "", "RP2", "A2")),
+    ],
+)
+def test_a_group_of_two_orders_links_the_step_of_each(references: tuple[StepReference, ...]) -> None:
+    both = candidate(), candidate(step("SP2", "RP2"), id="o2", accession="A2", study="1.3")
+    assert found(performed(*references), *both) == [("o1", "SP1"), ("o2", "SP2")]

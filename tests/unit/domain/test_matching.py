@@ -197,3 +197,64 @@ def test_a_repeated_accession_goes_to_the_patient_it_fits() -> None:
 def test_what_came_from_the_worklist_is_stronger_than_a_typed_accession() -> None:
     orders = [candidate(), candidate("o2", "A2", "1.3", "SP2", "RP2")]
     assert match(facts(accession="A2", references=(("SP1", "RP1", "A1"),)), orders).order_ids == ("o1",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "priority", "may_be_held"),
+    [
+        ({}, "", False),
+        ({"patient": WRONG}, "", True),
+        ({"patient": WRONG}, "ROUTINE", True),
+        ({"patient": WRONG}, "STAT", False),
+        ({"patient": WRONG}, " stat ", False),
+        ({"patient": replace(FOUND, patient_id="88052")}, "", False),
+        ({"patient": replace(FOUND, patient_id="88052", birth_date="19500102")}, "", True),
+        ({"patient": replace(FOUND, patient_id="88052", name="PUIG^JOAN")}, "", True),
+        ({"patient": replace(FOUND, name="PUIG^JOAN", birth_date="19500102")}, "", False),
+        ({"patient": replace(WRONG, issuer="NORTH")}, "", False),
+        ({"patient": replace(WRONG, patient_id="TMP1")}, "", False),
+        ({"patient": Identity(patient_id="88052")}, "", False),
+        ({"modality": "MR"}, "", False),
+        ({"accession": "A9"}, "", False),
+        ({"patient": WRONG, "study_uid": "7"}, "", False),
+    ],
+)
+def test_only_another_number_with_another_name_or_birth_date_may_be_held(
+    changes: dict[str, Any], priority: str, may_be_held: bool
+) -> None:
+    wanted = candidate(issuer="GENERAL")
+    wanted = replace(wanted, order=replace(wanted.order, priority=priority))
+    assert match(facts(**{"study_uid": "1.2", **changes}), [wanted]).may_be_held is may_be_held
+
+
+def test_one_urgent_order_of_a_group_keeps_the_whole_study_from_being_held() -> None:
+    calm, urgent = candidate(), candidate("o2", "A2", "1.3", "SP2", "RP2")
+    urgent = replace(urgent, order=replace(urgent.order, priority="STAT"))
+    one = facts(patient=WRONG, references=(("SP1", "RP1", "A1"), ("SP2", "RP2", "A2")))
+    assert match(one, [calm]).may_be_held
+    assert not match(one, [calm, urgent]).may_be_held
+
+
+GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "all keys": (("SP1", "RP1", "A1"), ("SP2", "RP2", "A2")),
+    "step and procedure": (("SP1", "RP1", ""), ("SP2", "RP2", "")),
+    "steps alone": (("SP1", "", ""), ("SP2", "", "")),
+    "procedures alone": (("", "RP1", ""), ("", "RP2", "")),
+    "accessions and steps": (("SP1", "", "A1"), ("SP2", "", "A2")),
+}
+
+
+@pytest.mark.parametrize("references", GROUPS.values(), ids=GROUPS.keys())
+def test_a_group_is_matched_by_whatever_its_items_name(references: tuple[tuple[str, str, str], ...]) -> None:
+    orders = [candidate(), candidate("o2", "A2", "1.3", "SP2", "RP2"), candidate("o3", "A3", "1.4", "SP3", "RP3")]
+    result = match(facts(references=references), orders)
+    assert (set(result.order_ids), result.verdict) == ({"o1", "o2"}, "matched")
+    assert [finding for finding in result.findings if finding.weight] == []
+
+
+def test_a_group_without_request_attributes_is_matched_by_its_mpps() -> None:
+    links = tuple(StepKey(order_id=f"o{n}", procedure_id=f"RP{n}", step_id=f"SP{n}") for n in (1, 2))
+    mpps = replace(MPPS, links=links)
+    orders = [candidate(performed=(mpps,)), candidate("o2", "A2", "1.3", "SP2", "RP2", performed=(mpps,))]
+    result = match(facts(performed_uid="1.9"), orders)
+    assert (result.order_ids, result.verdict) == (("o1", "o2"), "matched")
