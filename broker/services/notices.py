@@ -226,6 +226,7 @@ class Courier:
         """Carry what is due while that is this broker's to do, wait for more."""
         while True:
             if not self._duty.holds(self.destination):
+                self.health.is_up, self.health.error = None, "another broker carries its notices"
                 await asyncio.sleep(WATCH_SECONDS)
                 continue
             self._waker.clear()

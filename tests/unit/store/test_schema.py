@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import broker.store
 from broker.errors import ConfigurationError
 from broker.store import schema
+from broker.store.codec import dump
 from broker.store.dialects import open_engine
 from broker.store.tables import metadata
 
@@ -45,6 +48,25 @@ def test_the_newest_revision_is_the_one_that_is_looked_for():
     folder = Path(broker.store.__file__).with_name("migrations")
 
     assert ScriptDirectory(str(folder)).get_heads() == [schema.HEAD]
+
+
+def test_objects_from_before_spools_had_names_are_of_the_only_one(database, opened_file, rows):
+    engine = open_engine(f"sqlite:///{database}")
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(broker.store.__file__).with_name("migrations")))
+    with engine.connect() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0001")
+        document = dump(rows.instance(1), frozenset({"spool"}))
+        connection.exec_driver_sql(
+            "INSERT INTO instances VALUES ('1.2.1.1.1', 'digest 1', '1.2.1', '1.2.1.1', '1.2.1/1.dcm', ?)", (document,)
+        )
+
+    async def story():
+        async with opened_file() as store:
+            return await store.instances.of_study("1.2.1"), await store.instances.paths("S1")
+
+    assert asyncio.run(story()) == ([rows.instance(1)], {"1.2.1/1.dcm"})
 
 
 def test_a_database_of_a_newer_broker_is_refused_and_left_alone(database):
