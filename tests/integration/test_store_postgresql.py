@@ -16,6 +16,7 @@ from broker.domain.events import Event
 from broker.domain.order import Number, Order, Patient, Procedure, Step
 from broker.domain.query import Criteria
 from broker.domain.records import Delivery, StoredMessage
+from broker.errors import BrokerError, NothingDone
 from broker.ports import Changes, Held, Job
 from broker.store.batch import Batches
 from broker.store.dialects import open_engine
@@ -290,3 +291,30 @@ def test_every_text_is_sorted_by_code_points(url: str) -> None:
 
     assert len(columns) > 80
     assert {collation for _, collation in columns} == {"C"}
+
+
+DYING = """
+CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER dying AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION die()
+"""
+"""Ends the connection in the middle of a commit."""
+
+
+def test_a_sender_whose_commit_broke_off_is_not_told_that_nothing_has_happened(url: str) -> None:
+    async def story() -> tuple[object, bool]:
+        store = await Store.open(url, fan_out=fan_out, on_death=pytest.fail)
+        with open_engine(url).connect() as connection:
+            connection.exec_driver_sql(DYING)
+            (broken_off,) = await asyncio.gather(store.run(booking(1)), return_exceptions=True)
+            connection.exec_driver_sql("DROP TRIGGER dying ON orders")
+        again = await store.run(booking(1))
+        await store.close()
+        return broken_off, again
+
+    broken_off, again = asyncio.run(asyncio.wait_for(story(), 60))
+
+    assert isinstance(broken_off, BrokerError)
+    assert not isinstance(broken_off, NothingDone)
+    assert (broken_off.code, broken_off.ack, again) == ("S001", "AR", True)
