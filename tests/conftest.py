@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from peers.programs import find_program
 DATABASES = ("sqlite", "postgresql")
 
 Peer = Callable[[str], str]
+NewDatabase = Callable[[Path], AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +39,19 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give the address of a database of the test's own: on SQLite of a file that is not there yet."""
+@pytest.fixture(scope="session")
+def new_database(database_kind: str, request: pytest.FixtureRequest) -> NewDatabase:
+    """Make a database for as long as a context: ``with new_database(folder) as url``; on SQLite a file in *folder*."""
     if database_kind == "sqlite":
-        yield f"sqlite:///{tmp_path}/broker.db"
-        return
+        return lambda folder: nullcontext(f"sqlite:///{folder}/broker.db")
     server: Postgresql = request.getfixturevalue("postgresql")
-    with server.database() as url:
+    return lambda folder: server.database()
+
+
+@pytest.fixture
+def database_url(new_database: NewDatabase, tmp_path: Path) -> Iterator[str]:
+    """Give the address of a database of the test's own: on SQLite of a file that is not there yet."""
+    with new_database(tmp_path) as url:
         yield url
 
 

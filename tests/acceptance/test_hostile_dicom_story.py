@@ -29,19 +29,21 @@ ABORT = b"\x07\0\0\0\0\x04\0\0\0\0"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+def running(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Iterator[Hospital]:
     """A broker that everything in this file comes to; it knows CT1 alone."""
-    hospital = Hospital.planned(tmp_path_factory.mktemp("hostile"), "sqlite:///var/broker.db")
-    hospital.configuration["dicom"] |= {
-        "callers": "known",
-        "nodes": {"CT1": {"role": "modality"}},
-        "artim_timeout": "2s",
-    }
-    try:
-        with withstanding(hospital):
-            yield hospital
-    finally:
-        hospital.stop()
+    folder = tmp_path_factory.mktemp("hostile")
+    with new_database(folder) as url:
+        hospital = Hospital.planned(folder, url)
+        hospital.configuration["dicom"] |= {
+            "callers": "known",
+            "nodes": {"CT1": {"role": "modality"}},
+            "artim_timeout": "2s",
+        }
+        try:
+            with withstanding(hospital):
+                yield hospital
+        finally:
+            hospital.stop()
 
 
 @pytest.fixture

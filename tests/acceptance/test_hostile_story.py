@@ -19,15 +19,17 @@ TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+def running(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Iterator[Hospital]:
     """A broker that everything in this file comes to."""
-    hospital = Hospital.planned(tmp_path_factory.mktemp("hostile"), "sqlite:///var/broker.db")
-    hospital.configuration["hl7"]["listeners"]["his"]["frame_timeout"] = "2s"
-    try:
-        with withstanding(hospital):
-            yield hospital
-    finally:
-        hospital.stop()
+    folder = tmp_path_factory.mktemp("hostile")
+    with new_database(folder) as url:
+        hospital = Hospital.planned(folder, url)
+        hospital.configuration["hl7"]["listeners"]["his"]["frame_timeout"] = "2s"
+        try:
+            with withstanding(hospital):
+                yield hospital
+        finally:
+            hospital.stop()
 
 
 @pytest.fixture

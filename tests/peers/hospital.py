@@ -61,7 +61,7 @@ class Hospital:
             web_port=web_port,
         )
 
-    def start(self, seconds: float = 20.0) -> None:
+    def start(self, seconds: float = 60.0) -> None:
         """Start `broker run` and wait until it is ready."""
         path = self.folder / "broker.yaml"
         path.write_text(yaml.safe_dump(self.configuration))
