@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -73,7 +73,8 @@ class Encoded(NamedTuple):
 class Form:
     """All but the entry that an answer depends on; *key* names it byte for byte. *forced* is the node's character set.
 
-    Values that were asked for are no part of the key: they choose entries and do not change them.
+    Values that were asked for are no part of the key: they choose entries and do not change them. *known* are the
+    answers that are kept, by the entry's key.
     """
 
     identifier: Identifier
@@ -81,12 +82,7 @@ class Form:
     transfer_syntax: str
     forced: CharacterSet | None
     key: bytes
-
-
-def form_of(identifier: Identifier, caller: Caller, transfer_syntax: str, forced: CharacterSet | None = None) -> Form:
-    """Make the form of the answers to *identifier*."""
-    parts = (transfer_syntax, identifier.charset.terms, forced and forced.terms, identifier.query.station(caller))
-    return Form(identifier, caller, transfer_syntax, forced, identifier.shape + repr(parts).encode())
+    known: OrderedDict[str, Encoded]
 
 
 class Answers:
@@ -94,7 +90,9 @@ class Answers:
 
     def __init__(self, limit: int = 32 * 1024 * 1024) -> None:
         self._identifiers: Kept[Identifier] = Kept(1024 * 1024)
-        self._answers: Kept[Encoded] = Kept(limit)
+        self._forms: OrderedDict[bytes, OrderedDict[str, Encoded]] = OrderedDict()
+        self._limit = limit
+        self._size = 0
 
     def read(self, raw: bytes, transfer_syntax: str) -> Identifier:
         """Read an identifier; raise BrokerError when it cannot be."""
@@ -110,16 +108,58 @@ class Answers:
         )
         return self._identifiers.keep(identifier, len(raw), raw, transfer_syntax)
 
-    def encode(self, entry: WorklistEntry, form: Form) -> Encoded:
-        """Encode the answer of *entry*, or give it as it was encoded before; never one found by a patient ID of old."""
+    def form(
+        self, identifier: Identifier, caller: Caller, transfer_syntax: str, forced: CharacterSet | None = None
+    ) -> Form:
+        """Make the form of the answers to *identifier*, with those that are kept; they are kept longer now."""
+        parts = (transfer_syntax, identifier.charset.terms, forced and forced.terms, identifier.query.station(caller))
+        key = identifier.shape + repr(parts).encode()
+        known = self._forms.get(key)
+        if known is None:
+            known = OrderedDict()
+        else:
+            self._forms.move_to_end(key)
+        return Form(identifier, caller, transfer_syntax, forced, key, known)
+
+    def encode(self, entries: Iterable[WorklistEntry], form: Form) -> Iterator[Encoded]:
+        """Encode the answer of each entry, or give it as it was encoded before; never one found by a patient ID of old."""
         patient = form.identifier.query.patient
-        if patient and not patient.is_current(entry.item):
-            return _encode(entry, form)
-        known = self._answers.find(entry.key, form.key)
+        if patient:
+            for entry in entries:
+                yield self._one(entry, form) if patient.is_current(entry.item) else _encode(entry, form)
+            return
+        known = form.known.get
+        for entry in entries:
+            yield known(entry.key) or self._one(entry, form)
+
+    def _one(self, entry: WorklistEntry, form: Form) -> Encoded:
+        return form.known.get(entry.key) or self._keep(_encode(entry, form), entry, form)
+
+    def _keep(self, answer: Encoded, entry: WorklistEntry, form: Form) -> Encoded:
+        """Keep *answer*, unless it is as large as many others; what was used longest ago goes."""
+        cost = len(answer.raw) + _BESIDE
+        if cost + len(form.key) > self._limit // 64:
+            return answer
+        known = self._forms.get(form.key)
+        if known is None:
+            known = self._forms[form.key] = form.known
+            self._size += len(form.key) + _BESIDE
+        if entry.key not in known:
+            known[entry.key] = answer
+            self._size += cost
+        while self._size > self._limit:
+            self._forget()
+        return answer
+
+    def _forget(self) -> None:
+        """Forget the oldest answer of the form that was used longest ago."""
+        key, known = next(iter(self._forms.items()))
         if known:
-            return known
-        answer = _encode(entry, form)
-        return self._answers.keep(answer, len(answer.raw), entry.key, form.key)
+            _, answer = known.popitem(last=False)
+            self._size -= len(answer.raw) + _BESIDE
+        if not known:
+            del self._forms[key]
+            self._size -= len(key) + _BESIDE
 
 
 def _encode(entry: WorklistEntry, form: Form) -> Encoded:

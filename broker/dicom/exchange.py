@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from broker.dicom.service import Failure, Handler, Request, Response, Sink, StoreHandler
+from broker.dicom.service import Answer, Failure, Handler, Request, Response, Sink, StoreHandler
 from broker.dicom.transport import WRITE_LIMIT, Connection
 from broker.ul.dimse import Kind, Status, encode_command, is_pending, reply
 
@@ -117,21 +117,23 @@ class MessageExchange:
             return await self._send_pending(answer)
         return await answer
 
-    async def _send_pending(self, answers: AsyncIterator[Response | bytes]) -> Response:
+    async def _send_pending(self, answers: AsyncIterator[Answer]) -> Response:
         association, context_id = self._line.connection.association, self._line.context_id
         pending = encode_command(reply(self._request.command, Status.PENDING, has_data_set=True))
         try:
             async for answer in answers:
+                if association.outgoing_size >= WRITE_LIMIT or (association.outgoing_size and isinstance(answer, list)):
+                    await self._line.drain()
                 if self._is_cancelled or not association.is_established:
                     return Response(status=Status.CANCELLED)
-                if isinstance(answer, bytes):
+                if isinstance(answer, list):
+                    association.send_messages(context_id, pending, answer)
+                elif isinstance(answer, bytes):
                     association.send_message(context_id, pending, answer)
                 elif is_pending(answer.status):
                     self._line.send(self._request, answer)
                 else:
                     return answer
-                if association.outgoing_size >= WRITE_LIMIT:
-                    await self._line.drain()
         finally:
             close = getattr(answers, "aclose", None)
             if close is not None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import structlog
 
-from broker.dicom.answers import Answers, Identifier, form_of
+from broker.dicom.answers import Answers, Identifier
 from broker.dicom.charset import CharacterSet
 from broker.dicom.dictionary import BY_KEY
-from broker.dicom.service import Failure, Request, Response
+from broker.dicom.service import Answer, Failure, Request, Response
+from broker.dicom.transport import WRITE_LIMIT
 from broker.domain.query import Query
 from broker.domain.worklist import Caller, WorklistEntry
 from broker.errors import BrokerError
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 WORKLIST_FIND: Final = "1.2.840.10008.5.1.4.31"
 _BREATH = 64
-"""Answers given before others get a turn."""
+"""Answers that are sent together, before others get a turn."""
 
 
 class Search(Protocol):
@@ -49,7 +49,7 @@ class FindWorklist:
         self._asker = asker
         self._answers = answers or Answers()
 
-    async def __call__(self, request: Request, /) -> AsyncIterator[Response | bytes]:
+    async def __call__(self, request: Request, /) -> AsyncIterator[Answer]:
         """Answer *request* with a data set for each match; raise Failure A900H for one that cannot be understood."""
         if request.command.kind != Kind.C_FIND_RQ:
             raise Failure(Status.UNRECOGNIZED_OPERATION, "operation not supported")
@@ -61,16 +61,23 @@ class FindWorklist:
             log.error("worklist.search_failed", calling=request.calling_ae, code=error.code, error=error.message)
             raise Failure(Status.UNABLE_TO_PROCESS, error.message) from error
         limit = len(entries) if asker.answer_limit is None else asker.answer_limit
-        form = form_of(identifier, asker.caller, request.transfer_syntax, asker.charset)
-        transliterated = 0
-        for number, entry in enumerate(entries[:limit], 1):
-            answer = self._answers.encode(entry, form)
+        form = self._answers.form(identifier, asker.caller, request.transfer_syntax, asker.charset)
+        transliterated, batch, size = 0, list[bytes](), 0
+        listed = entries[:limit]
+        for entry, answer in zip(listed, self._answers.encode(listed, form), strict=True):
             transliterated += not answer.is_whole
             if answer.faults:
                 log.error("worklist.value_left_out", order_id=entry.order_id, part=", ".join(answer.faults))
-            yield _warned(answer.raw) if identifier.query.ignored else answer.raw
-            if number % _BREATH == 0:
-                await asyncio.sleep(0)
+            if identifier.query.ignored:
+                yield _warned(answer.raw)
+                continue
+            batch.append(answer.raw)
+            size += len(answer.raw)
+            if len(batch) == _BREATH or size >= WRITE_LIMIT:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
         if transliterated:
             log.warning("worklist.text_transliterated", calling=request.calling_ae, count=transliterated)
         log.info("worklist.answered", calling=request.calling_ae, count=min(limit, len(entries)))

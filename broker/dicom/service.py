@@ -50,6 +50,8 @@ class Response:
 
 SUCCESS = Response()
 
+Answer = Response | bytes | list[bytes]
+
 
 class Failure(BrokerError):
     """A handler's way to answer *status* from anywhere, with *comment* for the peer's log."""
@@ -63,11 +65,12 @@ class Handler(Protocol):
     """Answers the requests of an abstract syntax, whatever their kind; 0211H for a kind that it does not know.
 
     Either ``async def`` that returns one Response, or an async generator for C-FIND: a ``bytes`` is an identifier
-    answered as pending (FF00H), a Response with a pending status likewise; one with another status ends the search,
-    and so does the generator's end (0000H). After C-CANCEL the generator is closed and FE00H is answered.
+    answered as pending (FF00H), a list holds several that are sent together; a Response with a pending status likewise;
+    one with another status ends the search, and so does the generator's end (0000H). Others get a turn between lists.
+    After C-CANCEL the generator is closed and FE00H is answered.
     """
 
-    def __call__(self, request: Request, /) -> Awaitable[Response] | AsyncIterator[Response | bytes]:
+    def __call__(self, request: Request, /) -> Awaitable[Response] | AsyncIterator[Answer]:
         """Answer *request*. Raise Failure for a status; anything else raised is answered as a processing failure."""
 
 

@@ -39,6 +39,8 @@ _NO_KEYS = frozenset({"SpecificCharacterSet", "TimezoneOffsetFromUTC"})
 
 _MAX_DEPTH = 8
 
+Check = Callable[[WorklistEntry], bool]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criteria:
@@ -79,24 +81,19 @@ class Query:
     step: Mapping[str, Pattern]
     ignored: tuple[str, ...] = ()
 
-    def matches(self, entry: WorklistEntry, caller: Caller) -> bool:
-        """Say whether *entry* is an answer when *caller* asks; whether it is listed at all, `worklist.visible` says."""
-        return next(self.misses(entry, caller), None) is None
+    def matching(self, entries: Sequence[WorklistEntry], caller: Caller) -> Sequence[WorklistEntry]:
+        """Give those of *entries* that are answers when *caller* asks; whether they are listed, `worklist.visible` says."""
+        for _, check in self._checks(caller):
+            entries = list(filter(check, entries))
+        return entries
 
-    def misses(self, entry: WorklistEntry, caller: Caller) -> Iterator[str]:
+    def matches(self, entry: WorklistEntry, caller: Caller) -> bool:
+        """Say whether *entry* is an answer when *caller* asks."""
+        return not self.misses(entry, caller)
+
+    def misses(self, entry: WorklistEntry, caller: Caller) -> list[str]:
         """Name, by keyword, each key that keeps *entry* from being an answer."""
-        if self.patient and not self.patient.accepts(entry.item):
-            yield "PatientID"
-        if not self._is_for(entry, caller):
-            yield STATION
-        if self.start and not self._is_then(entry.start):
-            yield START_DATE
-        if self.status and not self.status.accepts(entry.wire_status):
-            yield STATUS
-        if self.request:
-            yield from _unmet(self.request, entry.item)
-        if self.step:
-            yield from _unmet(self.step, entry.step)
+        return [keyword for keyword, check in self._checks(caller) if not check(entry)]
 
     def station(self, caller: Caller) -> str:
         """Give the AE title that an unassigned step is answered with: the queried one, else the caller's."""
@@ -121,14 +118,31 @@ class Query:
             name_prefix=_prefix(self.request.get("PatientName")),
         )
 
-    def _is_then(self, start: str) -> bool:
-        return start != "" and all(pattern.starts(start) for pattern in self.start)
+    def _checks(self, caller: Caller) -> Iterator[tuple[str, Check]]:
+        """List what an entry must pass, by keyword; made once a query, for a list may be long."""
+        patient, status = self.patient, self.status
+        if patient:
+            yield "PatientID", lambda entry: patient.accepts(entry.item)
+        yield STATION, self._for_whom(caller)
+        if self.start:
+            yield START_DATE, _starts(self.start)
+        if status:
+            yield STATUS, lambda entry: status.accepts(entry.wire_status)
+        for keyword, wanted in self.request.items():
+            yield keyword, _in_item(keyword, wanted)
+        for keyword, wanted in self.step.items():
+            yield keyword, _in_step(keyword, wanted)
 
-    def _is_for(self, entry: WorklistEntry, caller: Caller) -> bool:
+    def _for_whom(self, caller: Caller) -> Check:
         """An assigned step: as asked. An unassigned one: for any scanner of its modality (policy: mapping 4)."""
-        if entry.stations:
-            return self.stations is None or holds(self.stations, entry.stations)
-        return entry.modality != "" and caller.fits(self.station(caller), entry.modality)
+        stations, ae = self.stations, self.station(caller)
+
+        def is_for(entry: WorklistEntry) -> bool:
+            if entry.stations:
+                return stations is None or holds(stations, entry.stations)
+            return entry.modality != "" and caller.fits(ae, entry.modality)
+
+        return is_for
 
 
 def read_query(identifier: Item) -> Query:
@@ -165,7 +179,7 @@ class _Items:
     keys: Mapping[str, Pattern]
 
     def accepts(self, item: Item) -> bool:
-        return next(_unmet(self.keys, item), None) is None
+        return all(holds(pattern, item.get(keyword)) for keyword, pattern in self.keys.items())
 
 
 _READERS: Mapping[Kind, Callable[[Sequence[str]], Pattern]] = {
@@ -215,10 +229,22 @@ def _asked(asked: Any) -> list[str]:
     return values if all(value.strip("*^=") for value in values) else []
 
 
-def _unmet(patterns: Mapping[str, Pattern], item: Item) -> Iterator[str]:
-    for keyword, pattern in patterns.items():
-        if not holds(pattern, item.get(keyword)):
-            yield keyword
+def _starts(patterns: Sequence[Dates | Times | Moments]) -> Check:
+    def starts(entry: WorklistEntry) -> bool:
+        for pattern in patterns:  # noqa: SIM110 (a generator costs more than what it compares)
+            if entry.start == "" or not pattern.starts(entry.start):
+                return False
+        return True
+
+    return starts
+
+
+def _in_item(keyword: str, pattern: Pattern) -> Check:
+    return lambda entry: holds(pattern, entry.item.get(keyword))
+
+
+def _in_step(keyword: str, pattern: Pattern) -> Check:
+    return lambda entry: holds(pattern, entry.step.get(keyword))
 
 
 def _start(dates: Dates | None, times: Times | None) -> tuple[Dates | Times | Moments, ...]:

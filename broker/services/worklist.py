@@ -70,16 +70,16 @@ class Worklist:
             completed_visible=rules.completed_visible,
         )
 
-    async def search(self, query: Query, caller: Caller) -> list[WorklistEntry]:
+    async def search(self, query: Query, caller: Caller) -> Sequence[WorklistEntry]:
         """Give the entries that answer *query*, in the order of their start."""
         now = self._clock()
         outcome = "failed"
-        matching: list[WorklistEntry] = []
+        matching: Sequence[WorklistEntry] = ()
         try:
-            found = list(await self._reader.search(query.criteria()))
+            found = await self._reader.search(query.criteria())
             if caller.completed_visible:
-                found += await self._reader.completed_since(now - caller.completed_visible)
-            matching = [entry for entry in found if visible(entry, caller, now) and query.matches(entry, caller)]
+                found = [*found, *await self._reader.completed_since(now - caller.completed_visible)]
+            matching = query.matching([entry for entry in found if visible(entry, caller, now)], caller)
             outcome = "answered"
         finally:
             seconds = (self._clock() - now).total_seconds()

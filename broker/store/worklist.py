@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from broker.domain.order import Order, Patient
 from broker.domain.query import Criteria
@@ -27,7 +26,8 @@ from broker.store.worklist_query import (
     step_query,
 )
 
-KEPT_ENTRIES = 10_000
+KEPT_ENTRIES = 5_000
+"""So many used lately; as many again, used before them, go when the next so many have been used."""
 MOST_PATIENTS = 64
 """More patients than that do not lead a query: the list itself is shorter."""
 
@@ -45,7 +45,8 @@ class WorklistReader:
         self._steps_of_orders = Prepared(readers.dialect, order_steps_query)
         self._completed_steps = Prepared(readers.dialect, completed_steps_query)
         self._patients = Prepared(readers.dialect, partial(patient_query, most=MOST_PATIENTS + 1))
-        self._kept: OrderedDict[StepKey, WorklistEntry] = OrderedDict()
+        self._kept: dict[StepKey, WorklistEntry] = {}
+        self._kept_before: dict[StepKey, WorklistEntry] = {}
         self._guard = Lock()
 
     async def search(self, criteria: Criteria) -> list[WorklistEntry]:
@@ -85,21 +86,26 @@ class WorklistReader:
             return self._entries(connection, keys)
 
     def _entries(self, connection: Connection, keys: Iterable[Row]) -> list[WorklistEntry]:
-        found: dict[StepKey, WorklistEntry | None] = {}
-        with self._guard:
-            for key in keys:
-                kept = found[key] = self._kept.get(key)
-                if kept is not None:
-                    self._kept.move_to_end(key)
-        missing = [key for key, kept in found.items() if kept is None]
+        keys = list(dict.fromkeys(keys))
+        found = list(map(self._kept.get, keys))
+        missing = [key for key, kept in zip(keys, found, strict=True) if kept is None]
         if missing:
-            built = self._build(connection, missing)
-            found.update(built)
-            with self._guard:
-                self._kept.update(built)
-                while len(self._kept) > KEPT_ENTRIES:
-                    self._kept.popitem(last=False)
-        return [one for one in found.values() if one is not None]
+            fresh = self._again(missing)
+            fresh.update(self._build(connection, [key for key in missing if key not in fresh]))
+            self._keep(fresh)
+            found = [kept or fresh[key] for key, kept in zip(keys, found, strict=True)]
+        return cast(list[WorklistEntry], found)
+
+    def _again(self, keys: Iterable[StepKey]) -> dict[StepKey, WorklistEntry]:
+        """Give those of *keys* that were kept before the last change of generations."""
+        before = self._kept_before
+        return {key: before[key] for key in keys if key in before}
+
+    def _keep(self, entries: Mapping[StepKey, WorklistEntry]) -> None:
+        with self._guard:
+            self._kept.update(entries)
+            if len(self._kept) > KEPT_ENTRIES:
+                self._kept, self._kept_before = {}, self._kept
 
     def _build(self, connection: Connection, keys: Sequence[Row]) -> dict[StepKey, WorklistEntry]:
         orders = self._load(connection, Order, "id", dict.fromkeys(key[0] for key in keys))

@@ -6,10 +6,19 @@ It holds at most one unfinished PDU and one unfinished command set: data sets ar
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from broker.ul.assembly import Assembly
-from broker.ul.codec import FRAGMENT_OVERHEAD, HEADER, decode_pdu, encode_fragment, encode_message, encode_pdu
+from broker.ul.codec import (
+    FRAGMENT_OVERHEAD,
+    HEADER,
+    decode_pdu,
+    encode_fragment,
+    encode_message,
+    encode_messages,
+    encode_pdu,
+)
 from broker.ul.dimse import Command, encode_command
 from broker.ul.events import (
     Aborted,
@@ -145,6 +154,15 @@ class Association:
             return
         self._check_sending()
         self._send(encode_message(context_id, encoded, data_set))
+
+    def send_messages(self, context_id: int, command: bytes, data_sets: Sequence[bytes]) -> None:
+        """Send a whole message for each data set, all with the same *command*."""
+        if len(command) > self._max_fragment or max(map(len, data_sets), default=0) > self._max_fragment:
+            for data_set in data_sets:
+                self.send_message(context_id, command, data_set)
+            return
+        self._check_sending()
+        self._send(encode_messages(context_id, command, data_sets))
 
     def send_command(self, context_id: int, command: Command | bytes) -> None:
         """Send a command set; when it announces a data set, `send_data` must follow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from broker.ul.fault import AbortReason, ProtocolError
@@ -38,6 +38,7 @@ HEADER: Final = struct.Struct(">BxI")
 FRAGMENT_OVERHEAD: Final = 6
 """Bytes of a presentation data value besides its fragment: length, context ID, control header (PS3.8 9.3.5.1)."""
 
+_DATA: Final = int(PduType.DATA)
 _ASSOCIATE = struct.Struct(">Hxx16s16s32s")
 _FRAGMENT = struct.Struct(">BxIIBB")
 _ANSWER = struct.Struct(">BxHBxBx")
@@ -78,6 +79,17 @@ def encode_message(context_id: int, command: bytes, data_set: bytes) -> bytes:
     head = _FRAGMENT.pack(PduType.DATA, size + FRAGMENT_OVERHEAD, size + 2, context_id, 3)
     data_head = _FRAGMENT.pack(PduType.DATA, data_size + FRAGMENT_OVERHEAD, data_size + 2, context_id, 2)
     return b"".join((head, command, data_head, data_set))
+
+
+def encode_messages(context_id: int, command: bytes, data_sets: Iterable[bytes]) -> bytes:
+    """Write for each data set two PDUs, as `encode_message` does: all with the same command set."""
+    size = len(command)
+    head = _FRAGMENT.pack(PduType.DATA, size + FRAGMENT_OVERHEAD, size + 2, context_id, 3) + command
+    parts: list[bytes] = []
+    for data_set in data_sets:
+        size = len(data_set)
+        parts += head, _FRAGMENT.pack(_DATA, size + FRAGMENT_OVERHEAD, size + 2, context_id, 2), data_set
+    return b"".join(parts)
 
 
 def decode_pdu(pdu_type: int, body: bytes) -> Pdu:

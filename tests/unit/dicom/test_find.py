@@ -79,7 +79,8 @@ class Department:
 
 async def _gather(handler: FindWorklist, asked: Request) -> list[Response | bytes]:
     async with asyncio.timeout(10):
-        return [answer async for answer in handler(asked)]
+        given = [answer if isinstance(answer, list) else [answer] async for answer in handler(asked)]
+        return [answer for together in given for answer in together]
 
 
 @pytest.mark.parametrize("transfer_syntax", [IMPLICIT, EXPLICIT])
