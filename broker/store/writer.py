@@ -1,6 +1,6 @@
 """The one thread that writes: takes every job that waits, runs them in one transaction, then tells all who wait.
 
-There is no timer: while one batch is being synced the next one gathers.
+There is no timer: jobs gather while the event loop has more of them coming in, and while a batch is being synced.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def ignore(jobs: int, seconds: float) -> None:
 
 
 MOST_JOBS = 64
-"""Jobs in one transaction."""
+"""Jobs with which a transaction takes no more."""
 MOST_WAITING = 1024
 """Jobs that wait or run; further callers wait until there is room."""
 PROBE_SECONDS = 1.0
@@ -55,7 +55,8 @@ class GroupWriter:
         self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(MOST_WAITING)
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._gathered: list[_Waiting] = []
+        self._queue: SimpleQueue[list[_Waiting]] = SimpleQueue()
         self._waiting: set[_Waiting] = set()
         self._is_closed = False
         self._ended = asyncio.Event()
@@ -80,7 +81,9 @@ class GroupWriter:
             raise _closed()
         waiting = _Waiting(job, self._loop.create_future())
         self._waiting.add(waiting)
-        self._queue.put(waiting)
+        self._gathered.append(waiting)
+        if len(self._gathered) == 1:
+            self._loop.call_soon(self._hand_over, 0)
         result: R = await waiting.future
         return result
 
@@ -88,8 +91,20 @@ class GroupWriter:
         """Finish the jobs that wait, then end the thread."""
         if not self._is_closed:
             self._is_closed = True
-            self._queue.put(None)
+            self._hand_over(len(self._gathered))
+            self._queue.put([])
         await self._ended.wait()
+
+    def _hand_over(self, before: int) -> None:
+        """Give the thread what has gathered, once a turn of the event loop has brought nothing more.
+
+        Two threads of Python that are busy at once hinder each other more than they help.
+        """
+        if before < len(self._gathered) < MOST_JOBS:
+            self._loop.call_soon(self._hand_over, len(self._gathered))
+        elif self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     def _work(self) -> None:
         error: BaseException | None = None
@@ -103,19 +118,18 @@ class GroupWriter:
             self._loop.call_soon_threadsafe(self._end, error)
 
     def _take(self) -> list[_Waiting]:
-        """Wait for a job, then take all that wait; none when the writer is to end."""
-        first = self._next()
-        taken = [] if first is None else [first]
+        """Wait for jobs, then take all that wait; none when the writer is to end."""
+        taken = self._next()
         with suppress(Empty):
             while taken and len(taken) < MOST_JOBS:
-                waiting = self._queue.get_nowait()
-                if waiting is None:
-                    self._queue.put(None)
+                more = self._queue.get_nowait()
+                if not more:
+                    self._queue.put(more)
                     break
-                taken.append(waiting)
+                taken += more
         return taken
 
-    def _next(self) -> _Waiting | None:
+    def _next(self) -> list[_Waiting]:
         while self._problem:
             try:
                 return self._queue.get(timeout=PROBE_SECONDS)
