@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -20,17 +21,12 @@ from broker.sim.hospital import Hospital, Pace
 RATE_HELP = "Orders a minute in the first ten minutes, then a sixth of it."
 PORTS = {"hl7": 2575, "dicom": 11112, "web": 8080}
 TRIED = 200
+ATTEMPTS = 20
 LOCALTIME = Path("/etc/localtime")
 
 
 @click.command(name="demo")
-@click.option(
-    "--rate",
-    type=click.FloatRange(1, 6000),
-    default=60.0,
-    show_default=True,
-    help=RATE_HELP,
-)
+@click.option("--rate", type=click.FloatRange(1, 6000), default=60.0, show_default=True, help=RATE_HELP)
 @click.option("--orders", type=click.IntRange(1), help="End after so many orders.")
 @click.option("--verbose", is_flag=True, help="Show the broker's log lines on stderr.")
 def command(rate: float, orders: int | None, verbose: bool) -> None:
@@ -41,13 +37,27 @@ def command(rate: float, orders: int | None, verbose: bool) -> None:
     seen; exit code 1 when something in it went wrong.
     """
     configure(level="INFO" if verbose else "WARNING")
+    pace = Pace(orders_a_minute=rate, orders=orders)
+    for _ in range(ATTEMPTS):
+        ports = _choose_ports()
+        try:
+            with tempfile.TemporaryDirectory(prefix="radbroker-demo-") as folder:
+                faults = asyncio.run(_until_interrupted(Path(folder), ports, pace))
+            sys.exit(1 if faults else 0)
+        except BrokerError as fault:
+            if not (isinstance(fault.__cause__, OSError) and fault.__cause__.errno == errno.EADDRINUSE):
+                raise
+            click.echo("somebody else has just taken one of the ports")
+    raise click.ClickException("no free ports")
+
+
+def _choose_ports() -> dict[str, int]:
+    """Give each of the ports, or the next free one; say so then."""
     ports = {name: _free_port(port) for name, port in PORTS.items()}
     for name, port in PORTS.items():
         if ports[name] != port:
             click.echo(f"port {port} ({name}) is busy: using {ports[name]}")
-    with tempfile.TemporaryDirectory(prefix="radbroker-demo-") as folder:
-        faults = asyncio.run(_until_interrupted(Path(folder), ports, Pace(orders_a_minute=rate, orders=orders)))
-    sys.exit(1 if faults else 0)
+    return ports
 
 
 async def _until_interrupted(folder: Path, ports: dict[str, int], pace: Pace) -> int:
@@ -66,7 +76,7 @@ async def _until_interrupted(folder: Path, ports: dict[str, int], pace: Pace) ->
     try:
         await hospital.run()
     except* BrokerError as group:
-        raise group.exceptions[0] from None
+        raise group.exceptions[0] from group.exceptions[0].__cause__
     return hospital.tally.faults
 
 

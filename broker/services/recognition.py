@@ -150,7 +150,7 @@ def _first_events(
     if before is not None and before.verdict == study.verdict:
         return events
     if study.verdict == "unscheduled":
-        text = "no order fits this study; it is forwarded as it is"
+        text = f"no order fits this study from {study.ae}; it is forwarded as it is"
         events += about(held, "study.unscheduled", text, study, (), rules=rules, now=now, ids=ids)
     elif study.verdict == "mismatched":
         differing = ", ".join(f.attribute for f in study.findings if f.weight)

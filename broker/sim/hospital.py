@@ -92,6 +92,7 @@ class Hospital:
                 broker = group.create_task(app.run())
                 await app.ready.wait()
                 self._tell(f"ready: the page is on http://127.0.0.1:{self._ports['web']}")
+                self._tell("at work: a HIS, CT1, MR1, US1, an archive, a RIS; Ctrl-C ends the day with a table")
                 began_at = time.monotonic()
                 work = group.create_task(self._work(app))
                 over = group.create_task(self._over.wait())

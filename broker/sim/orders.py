@@ -50,9 +50,9 @@ class SimulatedOrder:
 
 
 def make_order(number: int, modality: str, chance: random.Random, now: datetime) -> SimulatedOrder:
-    """Make up order *number*, for some time within the next hour of the same day."""
+    """Make up order *number*, for the next half hour of the same day."""
     code, procedure = chance.choice(PROCEDURES[modality])
-    start = now.replace(second=0, microsecond=0) + timedelta(minutes=chance.randint(1, 60))
+    start = now.replace(second=0, microsecond=0) + timedelta(minutes=chance.randint(1, 30))
     return SimulatedOrder(
         accession=f"A{number}",
         patient_id=str(70000 + number),

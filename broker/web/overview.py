@@ -19,6 +19,8 @@ ORDERS_SHOWN = 300
 ALARMS_SHOWN = 20
 HELD_SHOWN = 50
 ALARMS_LAST = timedelta(hours=24)
+_ENDED = ("completed", "discontinued", "cancelled")
+_KINDS = {"order.noted": "order", "procedure.noted": "scanner", "study.noted": "study", "delivery.dead": "undelivered"}
 WAITING = ("available", "executing", "retryable")
 
 
@@ -33,10 +35,10 @@ class PartLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmLine:
-    """An alarm without patient data."""
+    """An alarm without patient data; *kind* is what happened, in one or two words."""
 
     at: datetime
-    event: str
+    kind: str
     text: str
     order_id: str
     subject: str
@@ -64,6 +66,7 @@ class OrderLine:
     stations: str
     status: str
     start: datetime | None
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,18 @@ class Overview:
     alarms: Sequence[AlarmLine]
     orders: Sequence[OrderLine]
     is_cut: bool
+
+    @property
+    def open_orders(self) -> Sequence[OrderLine]:
+        """Give the orders that wait or are under way, by the time they are planned for."""
+        found = [line for line in self.orders if line.status not in _ENDED]
+        return sorted(found, key=lambda line: (line.start is None, line.start, line.accession))
+
+    @property
+    def ended_orders(self) -> Sequence[OrderLine]:
+        """Give the orders that have ended, the latest first."""
+        found = [line for line in self.orders if line.status in _ENDED]
+        return sorted(found, key=lambda line: line.changed_at, reverse=True)
 
     @property
     def faults(self) -> Sequence[str]:
@@ -98,14 +113,13 @@ async def overview(inspection: Inspection, zone: tzinfo) -> Overview:
         limit=ORDERS_SHOWN,
     )
     held = await inspection.studies.in_state("held")
-    lines = [order_line(order, patient, zone) for order, patient in found]
     return Overview(
         at=now,
         parts=[_part_line(part, counts.get(part.name, {})) for part in inspection.health.parts()],
         held=[await _held_line(inspection, study) for study in held[:HELD_SHOWN]],
         held_count=len(held),
         alarms=[_alarm_line(event, zone) for event in alarms],
-        orders=sorted(lines, key=lambda line: (line.start is None, line.start, line.accession)),
+        orders=[order_line(order, patient, zone) for order, patient in found],
         is_cut=bool(cursor),
     )
 
@@ -123,6 +137,7 @@ def order_line(order: Order, patient: Patient, zone: tzinfo) -> OrderLine:
         stations=", ".join(stations),
         status=str(order.status),
         start=read_local(start, zone),
+        changed_at=order.updated_at,
     )
 
 
@@ -154,7 +169,7 @@ async def _held_line(inspection: Inspection, study: Study) -> HeldLine:
 def _alarm_line(event: Event, zone: tzinfo) -> AlarmLine:
     return AlarmLine(
         at=event.at.astimezone(zone),
-        event=event.type,
+        kind=_KINDS.get(event.type, event.type.partition(".")[2].replace("_", " ")),
         text=without_values(event.text),
         order_id=event.order_id,
         subject=event.subject,

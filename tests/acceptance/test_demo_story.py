@@ -20,7 +20,7 @@ from peers.programs import find_program
 
 ROOT = Path(__file__).parents[2]
 PICTURES = os.environ.get("RADBROKER_PICTURES")
-"""A folder for the pictures of the README; `make pictures` sets it."""
+"""A folder for the pictures of the README; `make picture` sets it."""
 
 ENDED = re.compile(r"order (A\d+) (completed|discontinued|cancelled)  (?:CT|MR|US) [^:]+: (.+)")
 IMAGES = r"\d images in the archive, RIS told"
@@ -109,7 +109,8 @@ def assert_clean(process: subprocess.Popen[str], folder: Path) -> None:
 def test_each_order_of_a_demo_ends_in_one_line_and_a_table_sums_them_up(demo: Demo, tmp_path: Path) -> None:
     process = demo("--orders", "12")
     page_of(process)
-    lines = list(lines_of(process))
+    at_work, *lines = lines_of(process)
+    assert at_work.startswith("at work: ")
     cut = next(number for number, line in enumerate(lines) if line.startswith("ended after "))
     told, table = lines[:cut], lines[cut:]
     orders = ended(told)
@@ -154,13 +155,14 @@ def test_the_page_shows_what_the_lines_tell_and_ctrl_c_ends_it_with_the_table(de
         row = shown[shown.index(f">{accession}</a></td>") :]
         assert f">{word}</span>" in row[: row.index("</tr>")]
     mixed_up = find_case(told, "wrong patient")
-    assert "no order fits this study" in shown
+    assert "no order fits this study from CT1" in shown
+    assert re.search(rf'<span class="state mismatched">mismatched</span>\s*<a href="[^"]+">{mixed_up}</a>', shown)
     life = browse(f"{page}/orders/{mixed_up}", tmp_path)
     assert '<span class="state mismatched">' in life
     assert "PatientName: ordered" in life
     if PICTURES:
-        for name, address, height in (("console", page, 1240), ("order", f"{page}/orders/{mixed_up}", 1240)):
-            take_picture(address, tmp_path, Path(PICTURES) / f"{name}.png", height)
+        take_picture(page, tmp_path, Path(PICTURES) / "console.png", height=880)
+        take_picture(f"{page}/orders/{mixed_up}", tmp_path, Path(PICTURES) / "order.png", height=1110)
     process.send_signal(signal.SIGINT)
     table = list(lines_of(process))
     assert count(table, "went wrong") == 0
@@ -170,16 +172,18 @@ def test_the_page_shows_what_the_lines_tell_and_ctrl_c_ends_it_with_the_table(de
         assert probe.connect_ex(("127.0.0.1", urlsplit(page).port)) != 0
 
 
-def test_a_second_demo_takes_the_next_ports_and_says_so(demo: Demo) -> None:
-    first = page_of(demo())
-    second = demo("--orders", "1")
-    said = [next(lines_of(second)) for _ in range(4)]
-    assert [re.sub(r"\d+", "N", line) for line in said[:3]] == [
-        "port N (hlN) is busy: using N",
-        "port N (dicom) is busy: using N",
-        "port N (web) is busy: using N",
-    ]
-    assert said[3].rpartition(" ")[2] != first
+def test_demos_that_start_together_get_ports_of_their_own_and_say_so(demo: Demo) -> None:
+    pages, said = set(), []
+    for process in [demo(), demo()]:
+        for line in lines_of(process):
+            said.append(re.sub(r"[0-9]+", "N", line))
+            if line.startswith("ready: "):
+                pages.add(line.rpartition(" ")[2])
+                break
+    assert len(pages) == 2
+    assert {"port N (hlN) is busy: using N", "port N (dicom) is busy: using N", "port N (web) is busy: using N"} <= {
+        *said
+    }
 
 
 def test_a_demo_that_nobody_reads_any_more_ends(demo: Demo, tmp_path: Path) -> None:
@@ -188,3 +192,12 @@ def test_a_demo_that_nobody_reads_any_more_ends(demo: Demo, tmp_path: Path) -> N
     assert process.stdout is not None
     process.stdout.close()
     assert_clean(process, tmp_path / "demo")
+
+
+def test_the_pictures_of_the_readme_are_there_and_small(tmp_path: Path) -> None:
+    named = re.findall(r"\]\((docs/images/[^)]+)\)", (ROOT / "README.md").read_text())
+    assert named
+    for name in named:
+        content = (ROOT / name).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) < 200_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from peers.programs import find_program
 
-WIDTH = 1280
+WIDTH = 1200
 QUIETLY = (
     "--headless",
     "--no-sandbox",
@@ -28,7 +28,13 @@ def browse(url: str, home: Path) -> str:
 
 def take_picture(url: str, home: Path, picture: Path, height: int) -> None:
     """Open a page; write what is seen of it as a PNG."""
-    _run(home, f"--window-size={WIDTH},{height}", f"--screenshot={picture}", url)
+    _run(
+        home,
+        "--run-all-compositor-stages-before-draw",
+        f"--window-size={WIDTH},{height}",
+        f"--screenshot={picture}",
+        url,
+    )
 
 
 def _run(home: Path, *arguments: str) -> str:

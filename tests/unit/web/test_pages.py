@@ -47,6 +47,31 @@ async def test_the_overview_shows_todays_orders_with_the_patient_masked(client: 
     assert (hospital.asked["start_from"], hospital.asked["start_to"]) == ("20260401000000", "20260401235959")
 
 
+async def test_what_waits_is_shown_by_its_time_then_what_has_ended_the_latest_first(client: Any, hospital: Any) -> None:
+    life = hospital.lives[0]
+
+    def other(accession: str, status: str, start: str, minutes: int) -> Any:
+        steps = (replace(life.order.steps[0], start=start),)
+        changed_at = hospital.now + timedelta(minutes=minutes)
+        order = replace(
+            life.order, id=accession, accession=accession, status=status, steps=steps, updated_at=changed_at
+        )
+        return type(life)(order, life.patient)
+
+    hospital.lives = [
+        other("E1", "completed", "20260401080000", 5),
+        other("W3", "on_hold", "", 0),
+        other("W2", "in_progress", "20260401120000", 0),
+        other("E2", "cancelled", "20260401180000", 1),
+        other("W1", "scheduled", "20260401090000", 0),
+        other("E3", "discontinued", "20260401070000", 9),
+    ]
+    text = await page(client)
+    assert re.findall(r">([EW]\d)</a>", text) == ["W1", "W2", "W3", "E3", "E1", "E2"]
+    assert "Waiting and under way <small>3 today" in text
+    assert "Ended <small>3 today" in text
+
+
 async def test_alarms_of_the_last_day_are_shown_without_values(client: Any, hospital: Any) -> None:
     alarm = Event(
         id="E1", type="study.mismatched", at=hospital.now, text="found 'DOE^JOHN'", is_alarm=True, subject="A7"
@@ -55,6 +80,7 @@ async def test_alarms_of_the_last_day_are_shown_without_values(client: Any, hosp
     hospital.events = [alarm, old]
     text = await page(client)
     assert "A7" in text
+    assert '<span class="state mismatched">mismatched</span>' in text
     assert "DOE" not in text
     assert "long ago" not in text
 
