@@ -8,7 +8,7 @@ INSTALL := $(PIP) install --only-binary :all: -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench
+.PHONY: help demo run test check bench picture
 
 help:
 	@echo 'make demo    the broker with a simulated hospital, its page on http://127.0.0.1:8080'
@@ -33,6 +33,10 @@ check: $(VENV)/installed-test
 	@$(BIN)/lint-imports
 	@$(BIN)/broker check mappings
 	@$(BIN)/broker test mappings
+
+# The README's pictures, taken anew by the browser test of the demo.
+picture: $(VENV)/installed-test
+	@RADBROKER_PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/acceptance/test_demo_story.py -k page_shows
 
 bench: $(VENV)/installed-test
 	@$(BIN)/python -m bench $(BENCH)
