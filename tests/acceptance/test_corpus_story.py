@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from peers.corpora import Answered, Stored, send_messages, send_objects, write_objects
+from peers.hospital import Hospital
 from peers.receivers import Archive
 from peers.waiting import eventually
 
 OURS = Path(__file__).parents[1] / "corpus"
 OUR_FAULTS = ("failed", "Traceback", "S002", "N003")
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Iterator[Hospital]:
+    """A hospital whose broker has a file for its database."""
+    made = Hospital.planned(tmp_path, "sqlite:///var/broker.db")
+    yield made
+    made.stop()
 
 
 @pytest.fixture
