@@ -120,6 +120,8 @@ class Association:
 
     def take_outgoing(self) -> bytes:
         """Hand out all bytes that are to be sent, many PDUs in one piece."""
+        if not self._outgoing:
+            return b""
         outgoing = b"".join(self._outgoing)
         self._outgoing.clear()
         self._outgoing_size = 0

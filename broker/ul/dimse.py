@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any, Final, cast
 
 from broker.ul.fault import ProtocolError
@@ -119,8 +120,7 @@ def is_pending(status: int) -> bool:
 def encode_command(command: Command) -> bytes:
     """Write *command* with its group length; texts are cut to what their VR holds (LO 64, AE 16)."""
     parts = []
-    for element, (name, write, _) in _ELEMENTS.items():
-        value = getattr(command, name)
+    for value, (element, write) in zip(_values(command), _WRITERS, strict=True):
         if value is not None:
             content = write(value)
             parts.append(_ELEMENT.pack(0, element, len(content)) + content)
@@ -253,3 +253,6 @@ _ELEMENTS: Final[dict[int, tuple[str, Callable[[Any], bytes], Callable[[bytes], 
     0x1031: ("move_originator_id", *_US),
 }
 """Element of group 0000 -> attribute of Command, writer, reader; in the order in which they are written."""
+
+_values: Callable[[Command], tuple[Any, ...]] = attrgetter(*(name for name, _, _ in _ELEMENTS.values()))
+_WRITERS: Final = tuple((element, write) for element, (_, write, _) in _ELEMENTS.items())
