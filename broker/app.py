@@ -109,7 +109,7 @@ class App:
     async def _open(self, stack: AsyncExitStack) -> None:
         """Open everything in the order in which it is needed; what fails undoes what was opened."""
         configuration = self.configuration
-        self._catalogue = wiring.load_catalogue(configuration)
+        catalogue = wiring.load_catalogue(configuration)
         self._rules = wiring.rules(configuration)
         self._outbox = Outbox(wiring.subscriptions(configuration), self.ids, self.metrics)
         if configuration.database_file is not None:
@@ -119,6 +119,9 @@ class App:
         )
         stack.push_async_callback(self.store.close)
         self._outbox.attach(self.store, is_shared=self.store.is_shared)
+        self._mappings = wiring.mappings(configuration, catalogue, self.store, self.metrics)
+        await self._mappings.open()
+        self._workers["mappings"] = self._mappings.watch
         self._spool = Spool(configuration.spool, self.ids)
         stack.callback(self._spool.close)
         self._build_services()
@@ -205,7 +208,7 @@ class App:
 
     def _build_services(self) -> None:
         dicom, zone = self.configuration.dicom, ZoneInfo(self.configuration.timezone)
-        self._intake = Intake(self._outbox, lambda: self._catalogue, zone, now, self.ids, self.metrics)
+        self._intake = Intake(self._outbox, lambda: self._mappings.current, zone, now, self.ids, self.metrics)
         self._worklist = Worklist(
             self.store.worklist, wiring.modalities(dicom), wiring.scanner_rules(dicom), now, self.metrics
         )
@@ -230,7 +233,7 @@ class App:
 
     def _build_couriers(self, duty: Duty) -> None:
         for name in self.configuration.destinations:
-            carrier = wiring.carrier(self.configuration, name, lambda: self._catalogue)
+            carrier = wiring.carrier(self.configuration, name, lambda: self._mappings.current)
             courier = Courier(name, carrier, self.store.deliveries, self._outbox, duty, now, self.ids, self.metrics)
             self._health[name] = courier.health
             self._workers[f"destination {name}"] = courier.run
@@ -295,7 +298,9 @@ class App:
             ids=self.ids,
         )
         accounts = Accounts(reader=self.store.accounts, writer=self.store, clock=now)
-        app = create(settings, inspection=inspection, accounts=accounts, metrics=self.metrics.exposition)
+        app = create(
+            settings, inspection=inspection, accounts=accounts, metrics=self.metrics.exposition, mappings=self._mappings
+        )
         return WebServer(app, settings)
 
     def parts(self) -> Sequence[Part]:
@@ -309,6 +314,8 @@ class App:
             Part(name=name, kind="destination", is_up=health.is_up, address=known[name], error=health.error)
             for name, health in self._health.items()
         ]
+        problem = self._mappings.problem
+        parts.append(Part(name="mappings", kind="mappings", is_up=not problem, error=problem))
         return [*parts, Part(name="store", kind="store", is_up=self.store.is_writable, error=self.store.problem)]
 
 

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 from broker.config.load import Unfit
-from broker.config.mapping_files import read_mapping_files
+from broker.config.mapping_files import read_mapping_files, stamp
 from broker.config.model import Configuration, Dicom, HL7Destination, Listener, ListenerTLS, MqttDestination
 from broker.config.problems import did_you_mean
 from broker.config.source import Complaint
@@ -26,13 +26,16 @@ from broker.mapping.problems import render
 from broker.mllp.carrier import HL7Carrier
 from broker.mllp.client import MllpClient
 from broker.mllp.server import Handle, MllpListener
+from broker.observe.metrics import Metrics
 from broker.ports import Ids
 from broker.services.cloudevents import cloud_event, topic
+from broker.services.mappings import Mappings
 from broker.services.notices import Carrier, Subscription
 from broker.services.progress import Rules
 from broker.services.received import ListenerRules
 from broker.services.render import Receiver, Renderer
 from broker.services.worklist import ScannerRules
+from broker.store.store import Store
 from broker.ul.pdu import RejectReason
 from broker.web.settings import WebSettings
 
@@ -70,6 +73,23 @@ def _unfit_mappings(configuration: Configuration, catalogue: Catalogue) -> Itera
         elif not mapping.source.startswith("broker/"):
             hint = "name one with `from: broker/...`, as ihe/study-to-oru"
             yield location, f"the mapping {destination.mapping} reads {mapping.source}, not events", hint
+
+
+def mappings(configuration: Configuration, catalogue: Catalogue | None, store: Store, metrics: Metrics) -> Mappings:
+    """Make what keeps the mappings in force; without a *catalogue* none are."""
+    folder = configuration.mappings
+    return Mappings(
+        catalogue=catalogue,
+        read=lambda: read_mapping_files(folder),
+        stamp=lambda: stamp(folder),
+        unfit=lambda catalogue: [message for _, message, _ in _unfit_mappings(configuration, catalogue)],
+        sets=store.mapping_sets,
+        messages=store.messages,
+        writer=store,
+        zone=ZoneInfo(configuration.timezone),
+        clock=now,
+        counters=metrics,
+    )
 
 
 def server_context(tls: ListenerTLS | None) -> ssl.SSLContext | None:

@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "new": ("new", "Make a first mapping of a sender's messages."),
     "diff": ("diff", "Compare two versions of mappings over messages that came."),
     "show": ("show", "Show a mapping written out, or as an interface document."),
+    "mappings": ("mapping_sets", "List, reload or roll back the mappings of the running broker."),
     "explain": ("explain", "Explain a problem that broker check reports."),
     "schema": ("schema", "Print the JSON Schema of mapping files, for editors."),
     "try": ("try_message", "Show how a mapping translates one message."),

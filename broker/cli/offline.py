@@ -61,7 +61,11 @@ async def ask(configuration: Configuration, method: str, path: str, **more: Any)
         )
         accounts = Accounts(reader=store.accounts, writer=store, clock=wiring.now)
         app = create(
-            wiring.web_settings(configuration), inspection=inspection, accounts=accounts, metrics=metrics.exposition
+            wiring.web_settings(configuration),
+            inspection=inspection,
+            accounts=accounts,
+            mappings=wiring.mappings(configuration, None, store, metrics),
+            metrics=metrics.exposition,
         )
         transport = httpx.ASGITransport(as_local(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://broker") as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from zoneinfo import ZoneInfo
 
 import click
@@ -17,8 +17,7 @@ from broker.cli.send import split
 from broker.config.load import load
 from broker.hl7.charset import decode
 from broker.hl7.message import Message
-from broker.mapping.engine import Translation
-from broker.mapping.trace import render_trace
+from broker.mapping.trace import as_trace, render_trace
 
 
 @click.command(name="try")
@@ -52,7 +51,7 @@ def command(
     parsed = Message.parse(decoded.text, decoded.codec)
     translation = compiled.translate(parsed, ZoneInfo(configuration.timezone), datetime.now(UTC), trace=True)
     if as_json:
-        show_json(_as_json(translation, show_phi))
+        show_json(as_trace(translation, shows_values=show_phi))
     else:
         for line in render_trace(translation, mask=not show_phi):
             click.echo(_coloured(clean(line)))
@@ -66,31 +65,3 @@ def _coloured(line: str) -> str:
     if line.startswith("order "):
         return click.style(line, bold=True)
     return line
-
-
-def _as_json(translation: Translation, show_phi: bool) -> dict[str, Any]:
-    """Write the trace for programs; the items themselves are there with *show_phi* only."""
-    return {
-        "outputs": [
-            {
-                "order": output.group,
-                "action": output.action or None,
-                "control": output.control or None,
-                **({"item": output.item} if show_phi else {}),
-            }
-            for output in translation.outputs
-        ],
-        "rejections": [
-            {
-                "order": rejection.group,
-                "target": rejection.target,
-                "location": rejection.location,
-                "code": rejection.hl7_code,
-                "rule": rejection.rule,
-                **({"text": rejection.text, "hint": rejection.hint} if show_phi else {}),
-            }
-            for rejection in translation.rejections
-        ],
-        "trace": render_trace(translation, mask=not show_phi),
-        "unused": list(translation.unused),
-    }

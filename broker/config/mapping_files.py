@@ -60,6 +60,15 @@ def read_mapping_files_at(folder: Path, revision: str) -> dict[str, bytes]:
     return files
 
 
+def stamp(folder: Path) -> object:
+    """Give a value that changes when a file of *folder* does: names, sizes and times."""
+    try:
+        found = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES]
+    except OSError:
+        return None
+    return tuple((str(path), status.st_size, status.st_mtime_ns) for path, status in found)
+
+
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > SIZE_LIMIT:

@@ -36,11 +36,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flip:
-    """A message whose outcome is another one: accepted before and refused now, or the other way, or another effect."""
+    """A message whose outcome is another one: accepted before and refused now, or the other way, or another effect.
+
+    *is_loss*: an order of it is refused now, or no mapping takes it, and that was not so before.
+    """
 
     label: str
     before: str
     after: str
+    is_loss: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,7 +133,10 @@ def _note(comparison: Comparison, sample: Sample, before: Translation | str, aft
     if _effects(before) != _effects(after):
         comparison.flipped += 1
         if len(comparison.flips) < FLIPS_KEPT:
-            comparison.flips.append(Flip(label=sample.label, before=_words(before), after=_words(after)))
+            is_loss = not _is_whole(after) and _is_whole(before)
+            comparison.flips.append(
+                Flip(label=sample.label, before=_words(before), after=_words(after), is_loss=is_loss)
+            )
     if isinstance(before, str) or isinstance(after, str):
         return
     found = {change.path: change for change in _changes(before, after)}
@@ -138,6 +145,10 @@ def _note(comparison: Comparison, sample: Sample, before: Translation | str, aft
         known = comparison.changes.setdefault((change.path, change.kind), change)
         known.count += 1
         known.label = known.label or sample.label
+
+
+def _is_whole(outcome: Translation | str) -> bool:
+    return not isinstance(outcome, str) and not outcome.rejections
 
 
 def _effects(outcome: Translation | str) -> object:

@@ -56,6 +56,34 @@ def render_trace(translation: Translation, mask: bool = True) -> list[str]:
     return lines
 
 
+def as_trace(translation: Translation, *, shows_values: bool) -> dict[str, Any]:
+    """Write the trace of *translation* for programs; without *shows_values* values are masked or left out."""
+    return {
+        "outputs": [
+            {
+                "order": output.group,
+                "action": output.action or None,
+                "control": output.control or None,
+                **({"item": output.item} if shows_values else {}),
+            }
+            for output in translation.outputs
+        ],
+        "rejections": [
+            {
+                "order": rejection.group,
+                "target": rejection.target,
+                "location": rejection.location,
+                "code": rejection.hl7_code,
+                "rule": rejection.rule,
+                **({"text": rejection.text, "hint": rejection.hint} if shows_values else {}),
+            }
+            for rejection in translation.rejections
+        ],
+        "trace": render_trace(translation, mask=not shows_values),
+        "unused": list(translation.unused),
+    }
+
+
 def _count(translation: Translation) -> int:
     groups = [output.group for output in translation.outputs] + [one.group for one in translation.rejections]
     return max(groups, default=0)

@@ -31,6 +31,12 @@ class Metrics:
         )
         self._alarms = self._counter("alarms", "Things that a person should look at", "event")
         self._held = Gauge("radbroker_studies_held", "Studies that wait for a person", registry=self.registry)
+        self._sets = self._counter("mapping_sets", "Attempts to load mappings and what became of them", "outcome")
+        self._problems = Gauge(
+            "radbroker_mapping_problems",
+            "Problems that keep the mappings folder from being used",
+            registry=self.registry,
+        )
         self._commits = self._histogram("store_commit_seconds", "Time of a commit", _QUICK)
         self._batches = self._histogram("store_batch_jobs", "Jobs in one commit", _BATCH)
 
@@ -73,6 +79,11 @@ class Metrics:
     def held(self, count: int) -> None:
         """Show the number of studies that are held now."""
         self._held.set(count)
+
+    def mappings(self, outcome: str, problems: int) -> None:
+        """Count one attempt to load mappings: loaded, refused or rolled_back; show the problems of the folder."""
+        self._sets.labels(outcome).inc()
+        self._problems.set(problems)
 
     def commit(self, jobs: int, seconds: float) -> None:
         """Count one transaction of the store."""

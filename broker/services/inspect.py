@@ -127,7 +127,7 @@ class Part:
     """How one part of the broker is. *is_up* None: not tried yet; *address* as a person would write it."""
 
     name: str
-    kind: Literal["listener", "destination", "store"]
+    kind: Literal["listener", "destination", "store", "mappings"]
     is_up: bool | None
     address: str = ""
     error: str = ""
@@ -179,7 +179,7 @@ class Inspection:
 
     def is_ready(self) -> bool:
         """Say whether every listener accepts and the store can write."""
-        return all(part.is_up for part in self.health.parts() if part.kind != "destination")
+        return all(part.is_up for part in self.health.parts() if part.kind in ("listener", "store"))
 
     async def _settle(self, delivery_id: str, wish: Callable[[Delivery, datetime], Settled], done: str) -> Settled:
         now, event_id = self.clock(), self.ids()

@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.domain.accounts import Token, User
 from broker.domain.events import Event
+from broker.domain.mappingset import MappingSet
 from broker.domain.records import Delivery, Lease, StoredMessage, Tombstone
 from broker.store import tables as t
 from broker.store.bookkinds import INSTANCE, ORDER, PATIENT, PERFORMED, RAW_DATA_SET, STUDY
@@ -149,6 +150,16 @@ LEASE = Kind(
     columns=lambda lease, version: (),
 )
 
+MAPPING_SET = Kind(
+    type=MappingSet,
+    table=t.mapping_sets,
+    identity=lambda one: (one.digest,),
+    keys=lambda one: (("digest", one.digest),),
+    finders={"digest": by(t.mapping_sets.c.digest)},
+    columns=lambda one, version: (moment(one.loaded_at),),
+    blobs=("content",),
+)
+
 KINDS: dict[type[Any], Kind[Any]] = {
     kind.type: kind
     for kind in (
@@ -165,6 +176,7 @@ KINDS: dict[type[Any], Kind[Any]] = {
         USER,
         TOKEN,
         LEASE,
+        MAPPING_SET,
     )
 }
 """Every kind of row, in the order in which they are written."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from broker.errors import ConfigurationError
 from broker.store.dialects import HOLD_ALL, begin_writing, is_shared
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in migrations/versions."""
 
 

@@ -15,6 +15,7 @@ from broker.store.deliveries import DeliveryReader, ObjectQueue
 from broker.store.dialects import database_file, is_shared, open_engine
 from broker.store.events import EventReader
 from broker.store.locking import FileLock
+from broker.store.mappingsets import MappingSetReader
 from broker.store.messages import MessageReader
 from broker.store.orders import OrderReader
 from broker.store.readers import Readers
@@ -41,6 +42,7 @@ class Store:
         self.instances = InstanceReader(readers)
         self.accounts = AccountReader(readers)
         self.events = EventReader(readers)
+        self.mapping_sets = MappingSetReader(readers)
 
     @classmethod
     async def open(

@@ -277,6 +277,9 @@ _index("tokens_hash", tokens.c.token_hash, is_unique=True)
 leases = Table("leases", metadata, _key("name"), _text("document"))
 """What only one of several brokers does, and which one."""
 
+mapping_sets = Table("mapping_sets", metadata, _key("digest"), _text("loaded_at"), _bytes("content"), _text("document"))
+_index("mapping_sets_loaded", mapping_sets.c.loaded_at)
+
 probe = Table("probe", metadata, _key("name"), _text("at"))
 """One row, written to find out whether the store can be written again."""
 

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from broker.errors import BrokerError
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
+from broker.services.mappings import Mappings
 from broker.web.asked import read
 from broker.web.calls import Call, Services
 from broker.web.guard import Guard, is_local
@@ -29,13 +30,19 @@ STATIC = Path(__file__).parent / "static"
 
 
 def create(
-    settings: WebSettings, *, inspection: Inspection, accounts: Accounts, metrics: Callable[[], bytes]
+    settings: WebSettings,
+    *,
+    inspection: Inspection,
+    accounts: Accounts,
+    mappings: Mappings,
+    metrics: Callable[[], bytes],
 ) -> Starlette:
     """Make the application; *metrics* gives the Prometheus text."""
     services = Services(
         settings=settings,
         inspection=inspection,
         accounts=accounts,
+        mappings=mappings,
         metrics=metrics,
         document=document(CALLS, version=settings.version, has_login=settings.auth == "password"),
     )

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
+from broker.services.mappings import Mappings
 from broker.web.settings import WebSettings
 
 Kind = Literal["text", "integer", "moment", "secret"]
@@ -56,6 +57,7 @@ class Services:
     settings: WebSettings
     inspection: Inspection
     accounts: Accounts
+    mappings: Mappings
     metrics: Callable[[], bytes]
     document: Mapping[str, Any]
 

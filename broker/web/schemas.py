@@ -168,10 +168,31 @@ _CANDIDATES = record(
 
 _PART = record(
     name=TEXT,
-    kind=one_of("listener", "destination", "store"),
+    kind=one_of("listener", "destination", "store", "mappings"),
     up={"type": ["boolean", "null"], "description": "null: not tried yet"},
     address=MAYBE,
     error=MAYBE,
+)
+
+_ATTEMPT = record(
+    digest=MAYBE,
+    loaded=YES_OR_NO,
+    at=MOMENT,
+    reason=TEXT,
+    why_not=MAYBE,
+    problems=many(
+        record(
+            code=TEXT,
+            severity=one_of("error", "warning"),
+            path=TEXT,
+            line=COUNT,
+            column=COUNT,
+            message=TEXT,
+            hint=MAYBE,
+        )
+    ),
+    failures=many(TEXT),
+    flips=many(TEXT),
 )
 
 SCHEMAS: Mapping[str, Schema] = {
@@ -242,6 +263,30 @@ SCHEMAS: Mapping[str, Schema] = {
     "Messages": page("MessageLine"),
     "Delivery": _DELIVERY,
     "Deliveries": page("Delivery"),
+    "Mappings": record(
+        problem=MAYBE,
+        attempt={"oneOf": [_ATTEMPT, {"type": "null"}]},
+        mappings=many(
+            record(
+                **{
+                    "name": TEXT,
+                    "title": MAYBE,
+                    "from": TEXT,
+                    "to": TEXT,
+                    "digest": TEXT,
+                    "extends": MAYBE,
+                    "tests": COUNT,
+                }
+            )
+        ),
+        sets=many(
+            record(digest=TEXT, loaded_at=MOMENT, mappings=COUNT, reason=TEXT, in_force=YES_OR_NO, instead_of=MAYBE)
+        ),
+    ),
+    "Attempt": _ATTEMPT,
+    "Trace": record(
+        outputs=many({"type": "object"}), rejections=many({"type": "object"}), trace=many(TEXT), unused=many(TEXT)
+    ),
     "Study": _STUDY,
     "Studies": page("Study"),
     "UserAdded": record(

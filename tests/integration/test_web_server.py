@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from broker import wiring
+from broker.config.model import Configuration
 from broker.domain.events import Event
 from broker.domain.order import Number, Order, Patient, Procedure, Step
 from broker.domain.records import Delivery, StoredMessage
@@ -100,7 +102,10 @@ async def running(folder: Path, database_url: str, auth: Auth = "none") -> Async
     )
     accounts = Accounts(reader=store.accounts, writer=store, clock=lambda: NOW)
     settings = WebSettings(port=0, auth=auth, zone=MADRID, socket=folder / "broker.sock")
-    app = create(settings, inspection=inspection, accounts=accounts, metrics=lambda: b"")
+    mappings = wiring.mappings(
+        Configuration.model_construct(mappings=folder, timezone="UTC", destinations={}), None, store, Metrics()
+    )
+    app = create(settings, inspection=inspection, accounts=accounts, mappings=mappings, metrics=lambda: b"")
     server = WebServer(app, settings)
     server.open()
     serving = asyncio.create_task(server.serve())

@@ -123,6 +123,12 @@ class Hospital:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=10) as answer:
             return json.loads(answer.read())
 
+    def get_text(self, path: str) -> str:
+        """GET a page or the metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+
     def post(self, path: str) -> Any:
         """POST without a body; give the JSON answer."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.web_port}{path}", method="POST")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from broker.observe.metrics import Metrics
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
+from broker.services.mappings import Mappings
 from broker.services.progress import Rules
 from broker.services.reconcile import Reconciliation
 from broker.web.app import create
@@ -41,6 +42,9 @@ class Empty:
     async def listed(self, ae: str) -> list[Any]:
         return []
 
+    async def newest(self, limit: int) -> list[Any]:
+        return []
+
     async def in_state(self, state: str) -> list[Any]:
         return []
 
@@ -64,7 +68,20 @@ def make_app() -> Any:
     )
     accounts = Accounts(reader=empty, writer=empty, clock=lambda: NOW)
     zone = ZoneInfo("Europe/Madrid")
-    return create(WebSettings(auth="none", zone=zone), inspection=inspection, accounts=accounts, metrics=lambda: b"")
+    mappings = Mappings(
+        catalogue=None,
+        read=dict,
+        stamp=dict,
+        unfit=lambda _: (),
+        sets=empty,
+        messages=empty,
+        writer=empty,
+        zone=zone,
+        clock=lambda: NOW,
+        counters=Metrics(),
+    )
+    settings = WebSettings(auth="none", zone=zone)
+    return create(settings, inspection=inspection, accounts=accounts, mappings=mappings, metrics=lambda: b"")
 
 
 APP = make_app()

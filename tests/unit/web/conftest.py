@@ -16,15 +16,18 @@ import pytest
 
 from broker.domain.accounts import Token, User
 from broker.domain.events import Event
+from broker.domain.mappingset import MappingSet
 from broker.domain.order import Identity, Item, Number, Order, OrderStatus, Patient, Procedure, Step, StepStatus
 from broker.domain.performed import PerformedStep, StepKey
 from broker.domain.records import Delivery, StoredMessage
 from broker.domain.study import Finding, Instance, Study
 from broker.domain.worklist import WorklistEntry
+from broker.mapping.catalogue import Catalogue
 from broker.observe.metrics import Metrics
 from broker.ports import Job
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection, Part
+from broker.services.mappings import Mappings, packed
 from broker.services.progress import Rules
 from broker.services.reconcile import Reconciliation
 from broker.web.app import create
@@ -34,6 +37,14 @@ from broker.web.settings import Auth, WebSettings
 T = TypeVar("T")
 
 MADRID = ZoneInfo("Europe/Madrid")
+MAPPING = b"""\
+mapping: a
+from: hl7/ORM^O01
+to: dicom/mwl
+action: {from: ORC-1, map: {NW: create}}
+set: {PatientID: PID-3.1, StudyInstanceUID: ZDS-1.1, RequestedProcedureID: OBR-19,
+      ScheduledProcedureStepSequence: {item: {ScheduledProcedureStepID: OBR-20}}}
+"""
 NOW = datetime(2026, 4, 1, 8, 30, tzinfo=UTC)
 
 
@@ -95,6 +106,7 @@ class Rows:
             PerformedStep: {},
             User: self.hospital.users,
             Token: self.hospital.tokens,
+            MappingSet: {},
         }
         row = tables[kind].get(key[1])
         return () if row is None else (row,)
@@ -181,6 +193,15 @@ class Others:
 
     def parts(self) -> list[Part]:
         return self.hospital.parts
+
+    async def newest(self, limit: int) -> list[MappingSet]:
+        content = packed({"a.yaml": MAPPING})
+        return [
+            MappingSet(digest=f"abcd{n}", loaded_at=NOW, mappings=1, reason="start", content=content) for n in range(2)
+        ][:limit]
+
+    async def get(self, digest: str) -> MappingSet | None:
+        return next((one for one in await self.newest(2) if one.digest == digest), None)
 
     async def user(self, name: str) -> User | None:
         return self.hospital.users.get(name)
@@ -395,7 +416,21 @@ def make_app(hospital: Hospital, auth: Auth) -> Any:
     )
     accounts = Accounts(reader=others, writer=hospital, clock=clock)
     settings = WebSettings(auth=auth, zone=MADRID, site="General Hospital", version="0.1.0")
-    return create(settings, inspection=inspection, accounts=accounts, metrics=lambda: b"orders_total 1.0\n")
+    files = {"a.yaml": MAPPING, "broken.yaml": b"mapping: b"}
+    mappings = Mappings(
+        catalogue=Catalogue.load({"a.yaml": MAPPING})[0],
+        read=lambda: files,
+        stamp=dict,
+        unfit=lambda _: (),
+        sets=others,
+        messages=others,
+        writer=hospital,
+        zone=MADRID,
+        clock=clock,
+        counters=Metrics(),
+    )
+    metrics = b"orders_total 1.0\n"
+    return create(settings, inspection=inspection, accounts=accounts, mappings=mappings, metrics=lambda: metrics)
 
 
 def later(hospital: Hospital, **span: float) -> None:

@@ -193,6 +193,19 @@ SAID: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         ("/api/v1/studies/1.2.42/link", {}),
         ("/api/v1/studies/1.2.42/link", None),
     ],
+    "listMappings": [("/api/v1/mappings", None)],
+    "reloadMappings": [("/api/v1/mappings/reload", {}), ("/api/v1/mappings/reload", {"force": "true"})],
+    "rollBackMappings": [
+        ("/api/v1/mappings/rollback", {"digest": "abcd1"}),
+        ("/api/v1/mappings/rollback", {"digest": "ffff"}),
+        ("/api/v1/mappings/rollback", {"digest": "f"}),
+    ],
+    "tryMapping": [
+        ("/api/v1/mappings/a/try", {"message": "MSH|^~\\&|A|B|||20260401||ORM^O01|1|P|2.3\rPID|1||7\rORC|NW\r"}),
+        ("/api/v1/mappings/a/try", {"message": "not HL7 at all"}),
+        ("/api/v1/mappings/sites/x/try", {"message": "MSH|^~\\&|A|B"}),
+        ("/api/v1/mappings/a/try", {}),
+    ],
     "addUser": [
         ("/api/v1/users", {"name": "anna", "password": "long enough"}),
         ("/api/v1/users", {"name": "anna", "password": "short"}),

@@ -1,0 +1,115 @@
+"""Mappings: what is in force and was, loading, going back, trying a message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from broker.errors import BrokerError
+from broker.hl7.charset import decode, encode
+from broker.hl7.message import Message
+from broker.mapping.problems import Problem
+from broker.mapping.trace import as_trace
+from broker.services.mappings import Attempt, Mappings
+from broker.web.calls import Asked, Services
+from broker.web.moments import iso
+from broker.web.refusal import Refusal
+
+
+async def list_mappings(services: Services, asked: Asked) -> Response:
+    """Show the mappings in force, the kept sets, and why the folder is not in force if it is not."""
+    mappings = services.mappings
+    entries = mappings.current.entries.values() if mappings.is_open else ()
+    kept = await mappings.kept()
+    return JSONResponse(
+        {
+            "problem": mappings.problem or None,
+            "attempt": _attempt(mappings.attempt, services.settings.zone) if mappings.attempt else None,
+            "mappings": [
+                {
+                    "name": entry.mapping.name,
+                    "title": entry.mapping.title or None,
+                    "from": entry.mapping.source,
+                    "to": entry.mapping.target,
+                    "digest": entry.mapping.digest,
+                    "extends": entry.mapping.lineage[1] if len(entry.mapping.lineage) > 1 else None,
+                    "tests": len(entry.file.tests),
+                }
+                for entry in entries
+            ],
+            "sets": [
+                {
+                    "digest": one.digest,
+                    "loaded_at": iso(one.loaded_at, services.settings.zone),
+                    "mappings": one.mappings,
+                    "reason": one.reason,
+                    "in_force": number == 0,
+                    "instead_of": one.instead_of or None,
+                }
+                for number, one in enumerate(kept)
+            ],
+        }
+    )
+
+
+async def reload_mappings(services: Services, asked: Asked) -> Response:
+    """Load the folder now."""
+    attempt = await _open(services).reload("asked", is_forced=asked["force"] == "true")
+    return JSONResponse(_attempt(attempt, services.settings.zone), 200 if not attempt.why_not else 409)
+
+
+async def roll_back_mappings(services: Services, asked: Asked) -> Response:
+    """Go back to a kept set."""
+    try:
+        attempt = await _open(services).rollback(asked["digest"] or "")
+    except BrokerError as fault:
+        raise Refusal(404, fault.message, fault.hint) from fault
+    return JSONResponse(_attempt(attempt, services.settings.zone))
+
+
+async def try_mapping(services: Services, asked: Asked) -> Response:
+    """Show what a mapping makes of a message; nothing is stored."""
+    mapping = _open(services).current.get(asked["name"])
+    if mapping is None:
+        known = ", ".join(services.mappings.current.entries)
+        raise Refusal(404, f"no mapping {asked['name'][:80]}", f"known: {known}")
+    decoded = decode(encode(asked["message"], "UTF-8").raw, ["UTF-8"])
+    try:
+        message = Message.parse(decoded.text, decoded.codec)
+    except BrokerError as fault:
+        raise Refusal(400, fault.message, fault.hint) from fault
+    translation = mapping.translate(message, services.mappings.zone, datetime.now(UTC), trace=True)
+    return JSONResponse(as_trace(translation, shows_values=True))
+
+
+def _open(services: Services) -> Mappings:
+    if not services.mappings.is_open:
+        raise Refusal(409, "no broker runs", "it loads the folder of mappings when it starts: broker run")
+    return services.mappings
+
+
+def _attempt(attempt: Attempt, zone: tzinfo) -> dict[str, Any]:
+    return {
+        "digest": attempt.digest or None,
+        "loaded": attempt.is_loaded,
+        "at": iso(attempt.at, zone),
+        "reason": attempt.reason,
+        "why_not": attempt.why_not or None,
+        "problems": [_problem(problem) for problem in attempt.problems],
+        "failures": list(attempt.failures),
+        "flips": list(attempt.flips),
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "code": problem.code,
+        "severity": problem.severity,
+        "path": problem.place.path,
+        "line": problem.place.line,
+        "column": problem.place.column,
+        "message": problem.message,
+        "hint": problem.hint or None,
+    }
