@@ -21,7 +21,8 @@ FORMER_KEPT = 20
 
 def merge(stored: Item, said: Mapping[str, Any]) -> Item:
     """Merge what a message says into what is stored: None leaves, ``""`` empties (HL7 2.5.1 2.5.3.5)."""
-    return {**stored, **{keyword: value for keyword, value in said.items() if value is not None}}
+    told = {keyword: value for keyword, value in said.items() if value is not None}
+    return {**stored, **told} if stored else told
 
 
 def update_patient(patient: Patient, request: PatientRequest) -> Patient:

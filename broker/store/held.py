@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import Dialect
@@ -49,9 +49,10 @@ class HeldRows:
 
     def find(self, kind: type[T], *key: str) -> tuple[T, ...]:
         """Find all rows of *kind* under *key*, as the jobs before have left them."""
-        if (kind, key) not in self._asked:
-            self.prefetch([(kind, key)])
-        identities = self._index.get((kind, key))
+        asked = kind, key
+        if asked not in self._asked:
+            self.prefetch([asked])
+        identities = self._index.get(asked)
         if not identities:
             return ()
         of: Kind[T] = KINDS[kind]
@@ -66,18 +67,19 @@ class HeldRows:
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Fetch the rows under *keys*, those of one kind and name with one query."""
-        wanted: dict[tuple[type[Any], str], dict[NamedKey, None]] = defaultdict(dict)
-        for kind, key in keys:
-            if (kind, key) in self._asked:
+        wanted: dict[tuple[type[Any], str], list[NamedKey]] = defaultdict(list)
+        for asked in keys:
+            if asked in self._asked:
                 continue
-            self._asked.add((kind, key))
-            finder = KINDS[kind].finders[key[0]]
-            if key[finder.subject]:
-                wanted[kind, key[0]][key] = None
+            self._asked.add(asked)
+            kind, key = asked
+            wanted[kind, key[0]].append(key)
         for (kind, name), named in wanted.items():
             statements = self._statements.of(kind)
-            missing = self._fetch(kind, statements.lookups[name], list(named))
-            if missing and name in statements.otherwise:
+            subject = statements.kind.finders[name].subject
+            named = [key for key in named if key[subject]]
+            found = self._fetch(kind, statements.lookups[name], named)
+            if name in statements.otherwise and (missing := [key for key in named if key not in found]):
                 self._fetch(kind, statements.otherwise[name], missing)
 
     def save(self, row: Any) -> None:
@@ -86,13 +88,18 @@ class HeldRows:
         of = KINDS[kind]
         identity = of.identity(row)
         rows = self._rows[kind]
-        if rows.get(identity) == row:
+        if identity in rows and rows[identity] == row:
             return
         rows[identity] = row
         self._saved[kind][identity] = row
         self._deleted[kind].pop(identity, None)
+        index = self._index
         for key in of.keys(row):
-            self._index.setdefault((kind, key), {})[identity] = None
+            named = kind, key
+            if named in index:
+                index[named][identity] = None
+            else:
+                index[named] = {identity: None}
 
     def delete(self, row: Any) -> None:
         """Take *row* away."""
@@ -108,8 +115,10 @@ class HeldRows:
             if saved or deleted:
                 yield self._statements.of(kind), list((saved or {}).values()), list((deleted or {}).values())
 
-    def _fetch(self, kind: type[Any], lookup: Lookup[Any], keys: list[NamedKey]) -> list[NamedKey]:
-        """Fetch what is under *keys* into the map; give the keys under which there is nothing."""
+    def _fetch(self, kind: type[Any], lookup: Lookup[Any], keys: list[NamedKey]) -> Collection[NamedKey]:
+        """Fetch what is under *keys* into the map; give the keys under which there is something."""
+        if not keys:
+            return ()
         of = KINDS[kind]
         name = keys[0][0]
         in_key, in_identity = len(keys[0]) - 1, len(of.identity_columns)
@@ -123,4 +132,4 @@ class HeldRows:
                     rows[identity] = of.value(*row[in_key + in_identity :])
         for key, identities in found.items():
             self._index[kind, key] = dict.fromkeys(sorted(identities)) | self._index.get((kind, key), {})
-        return [key for key in keys if key not in found]
+        return found

@@ -47,13 +47,16 @@ class Lookup(Generic[T]):
 
     def queries(self, keys: Sequence[NamedKey]) -> list[tuple[str, Row]]:
         """Give the queries for *keys* with their parameters. A row is: parts of the key, of the identity, contents."""
-        turns = [keys[i : i + MOST_KEYS] for i in range(0, len(keys), MOST_KEYS)]
-        return [self._prepared.query(dict(zip(self._names, zip(*turn, strict=True), strict=True))) for turn in turns]
+        return [self._prepared.query(self._asked(keys[i : i + MOST_KEYS])) for i in range(0, len(keys), MOST_KEYS)]
+
+    def _asked(self, keys: Sequence[NamedKey]) -> Asked:
+        _, *parts = zip(*keys, strict=True)
+        return dict(zip(self._names, parts, strict=True))
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        """The parts of a key: its name, then the columns."""
-        return ("", *(column.name for column in self._finder.columns))
+        """The parts of a key after its name."""
+        return tuple(column.name for column in self._finder.columns)
 
     def _build(self, asked: Asked) -> Select[Any]:
         finder, kind = self._finder, self._kind
@@ -62,8 +65,8 @@ class Lookup(Generic[T]):
         if finder.fixed is not None:
             query = query.where(finder.fixed)
         if len(finder.columns) == 1:
-            return query.where(finder.columns[0].in_(asked[self._names[1]]))
-        keys = _keys_table(self._names[1:], asked)
+            return query.where(finder.columns[0].in_(asked[self._names[0]]))
+        keys = _keys_table(self._names, asked)
         return query.where(*(column == keys.c[column.name] for column in finder.columns))
 
 
