@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench import works
@@ -51,20 +51,27 @@ def _measure(names: Sequence[str], limits: Limits, rows: list[Row]) -> None:
         site = works.Site(Path(folder), limits)
         try:
             if "starts" in names:
-                rows += works.starts(site)
+                _take(rows, works.starts(site))
             if set(names) & {"echo", "worklist", "crowd", "mpps", "images"}:
                 site.start_broker(works.LISTED)
                 site.start_peers(("Orthanc", "wlmscpfs", "storescp", "pynetdicom"))
                 for name in ("echo", "worklist", "crowd", "mpps", "images"):
                     if name in names:
-                        rows += getattr(works, name)(site)
+                        _take(rows, getattr(works, name)(site))
                 site.stop()
             if "long_list" in names:
                 site.start_broker(works.MANY)
                 site.start_peers(works.WORKLIST_PEERS)
-                rows += works.long_list(site)
+                _take(rows, works.long_list(site))
         finally:
             site.stop()
+
+
+def _take(rows: list[Row], measured: Iterable[Row]) -> None:
+    """Keep each row as soon as it is there, and tell the broker's own figure."""
+    for row in measured:
+        rows.append(row)
+        print(f"{row.name}: {row.told} {row.unit}", flush=True)
 
 
 def _print(rows: list[Row]) -> None:

@@ -20,6 +20,11 @@ class Row:
     goal: str
     best: float
 
+    @property
+    def told(self) -> str:
+        """The broker's own figure, in *unit*."""
+        return _number(self.values["radbroker", ""])
+
     def advantage(self, peer: float) -> float:
         """Say how many times better the broker is than a peer's figure: more than 1 is better."""
         own = self.values["radbroker", ""]
@@ -30,7 +35,7 @@ def render(rows: Sequence[Row], dress: str) -> str:
     """Write a Markdown table of the peers in one dress."""
     lines = [["", "unit", "radbroker (best)", *PEERS, "goal"]]
     for row in rows:
-        own = f"{_number(row.values['radbroker', ''])} ({_number(row.best)})"
+        own = f"{row.told} ({_number(row.best)})"
         lines.append([row.name, row.unit, own, *(_cell(row, peer, dress) for peer in PEERS), row.goal])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     written = [
