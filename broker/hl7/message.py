@@ -76,7 +76,10 @@ class Segment:
 
     def parts(self, n: int, repetition: int = 1) -> list[str]:
         """Give the components of one repetition as text, of each the first subcomponent; an absent one has none."""
-        raw = self.raw(n)
+        fields = self._fields or self.fields
+        raw = fields[n] if 0 < n < len(fields) else ""
+        if raw.isalnum():
+            return [raw] if repetition == 1 else []
         marks = self.separators
         if repetition != 1 or marks.repetition in raw:
             raw = self._repetition(n, repetition)

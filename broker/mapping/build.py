@@ -100,6 +100,7 @@ def build(linked: Linked, digest: str, report: Report) -> Mapping:
     scope = Scope(
         report=report,
         places=Places(),
+        leads={},
         let=file.let,
         tables=linked.tables,
         declared=file.declare,
@@ -122,7 +123,7 @@ def build(linked: Linked, digest: str, report: Report) -> Mapping:
         conditions=file.when,
         places=scope.places,
         test=compile_condition(when, scope, inherit) if file.when else None,
-        translator=_translator(file, replace(scope, places=Places())) if is_inbound else None,
+        translator=_translator(file, replace(scope, places=Places(), leads={})) if is_inbound else None,
         renderer=None
         if is_inbound
         else Renderer(segments=compile_segments(file.segments, scope), charset=file.charset),

@@ -4,23 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.mapping.context import NULL, Context, Fetch, Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """A plain place (places.py) by its number; *first* is that of the first component of the same field."""
+    """A plain place (places.py) by its number; *first* is that of the first component of the same field.
+
+    *is_text*: what stands there is one text.
+    """
 
     place: int
     first: int
     origin: Origin
+    is_text: bool
 
 
-def first_of(fetches: Sequence[Fetch | Plain], null_stops: bool) -> Fetch:
+Step = tuple[int, int, Origin]
+"""A guard and a place: of several steps the first counts whose guard has something."""
+
+
+class Lead(NamedTuple):
+    """Where a function looks first, for one text (*is_text*) or others; *is_all*: it looks nowhere else."""
+
+    steps: tuple[Step, ...] = ()
+    is_text: bool = False
+    is_all: bool = False
+
+
+Leads = dict[Fetch, Lead]
+"""What is known of functions: by it most values are found without calling them."""
+
+
+def first_of(fetches: Sequence[Fetch | Plain], null_stops: bool, leads: Leads) -> Fetch:
     """Make the function that gives the first value found; NULL is one, unless it must not stop the search."""
-    joined = _joined(fetches, null_stops)
+    joined = _joined(fetches, null_stops, leads)
     if len(joined) == 1:
         return joined[0]
 
@@ -31,24 +51,33 @@ def first_of(fetches: Sequence[Fetch | Plain], null_stops: bool) -> Fetch:
                 return value
         return None
 
+    if joined[0] in leads:
+        leads[fetch] = leads[joined[0]]._replace(is_all=False)
     return fetch
 
 
-def _joined(fetches: Sequence[Fetch | Plain], null_stops: bool) -> list[Fetch]:
+def _joined(fetches: Sequence[Fetch | Plain], null_stops: bool, leads: Leads) -> list[Fetch]:
     """Put neighbouring plain places into one function each."""
     joined: list[Fetch] = []
     run: list[Plain] = []
-    for one in fetches:
+    for one in (*fetches, None):
         if isinstance(one, Plain):
             run.append(one)
             continue
         if run:
-            joined.append(_chain(run, null_stops))
+            joined.append(_walk(run, [plain.place for plain in run], null_stops, leads))
             run = []
-        joined.append(one if null_stops else _without_null(one))
-    if run:
-        joined.append(_chain(run, null_stops))
+        if one is not None:
+            joined.append(one if null_stops else _without_null(one))
     return joined
+
+
+def part_of_first(parts: Sequence[Plain], null_stops: bool, leads: Leads) -> Fetch:
+    """Make the function that takes a component from the first field whose first component is there.
+
+    Number and issuer stay together: where the number comes from ORC-3, so does its issuer, even when that is missing.
+    """
+    return _walk(parts, [part.first for part in parts], null_stops, leads)
 
 
 def _without_null(fetch: Fetch) -> Fetch:
@@ -59,36 +88,19 @@ def _without_null(fetch: Fetch) -> Fetch:
     return fetch_value
 
 
-def _chain(plain: Sequence[Plain], null_stops: bool) -> Fetch:
-    places = [(one.place, one.origin) for one in plain]
+def _walk(places: Sequence[Plain], guards: Sequence[int], null_stops: bool, leads: Leads) -> Fetch:
+    steps = tuple((guard, plain.place, plain.origin) for guard, plain in zip(guards, places, strict=True))
 
     def fetch(context: Context) -> Any:
         values = context.values
-        for place, origin in places:
-            value = values[place]
-            if value is not None and (null_stops or value != NULL):
-                context.origin = origin
-                return value
-        return None
-
-    return fetch
-
-
-def part_of_first(plain: Sequence[Plain], null_stops: bool) -> Fetch:
-    """Make the function that takes a component from the first field whose first component is there.
-
-    Number and issuer stay together: where the number comes from ORC-3, so does its issuer, even when that is missing.
-    """
-    places = [(one.first, one.place, one.origin) for one in plain]
-
-    def fetch(context: Context) -> Any:
-        values = context.values
-        for first, place, origin in places:
-            if values[first] is not None:
-                value = values[place]
+        for guard, place, origin in steps:
+            if values[guard]:
+                value = values[place] or None
                 if null_stops or value != NULL:
                     context.origin = origin
                     return value
         return None
 
+    if null_stops:
+        leads[fetch] = Lead(steps, is_text=all(plain.is_text for plain in places), is_all=True)
     return fetch

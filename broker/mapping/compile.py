@@ -11,7 +11,7 @@ from broker.mapping.conditions import compile_condition, find_table, never
 from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal
 from broker.mapping.convert import cleaner, shown, stable_uid
 from broker.mapping.fetch import Wanted
-from broker.mapping.finish import Target, finisher
+from broker.mapping.finish import Fit, Target, fitter
 from broker.mapping.items import compile_item
 from broker.mapping.needs import looked_at
 from broker.mapping.nodes import Name, Path, Source
@@ -27,8 +27,8 @@ _WANTED_BY_CONVERSION: Mapping[str, Wanted] = {"name": "name", "code": "code"}
 VALUE_SETTINGS = ("from", "value", "first_of", "join", "uid_from", "item")
 
 
-def compile_rule(rule: Rule, target: Target, scope: Scope) -> Fetch:
-    """Make the function that gives the attribute's value, fitted to its VR; it raises Refusal."""
+def compile_rule(rule: Rule, target: Target, scope: Scope) -> tuple[Fetch, Fit]:
+    """Make the functions that find the attribute's value and make it fit its VR; they raise Refusal."""
     own = replace(
         scope,
         target=target.name,
@@ -37,8 +37,7 @@ def compile_rule(rule: Rule, target: Target, scope: Scope) -> Fetch:
         inherited=rule.inherited,
         null_stops=not target.is_required,
     )
-    value = compile_value(rule, target, own)
-    return finisher(rule, target, value, scope.report)
+    return compile_value(rule, target, own), fitter(rule, target, scope.report)
 
 
 def compile_value(rule: Rule, target: Target, scope: Scope) -> Fetch:
@@ -127,13 +126,21 @@ def _alternatives(rules: Sequence[Rule], target: Target, scope: Scope) -> Fetch:
     for place, rule in enumerate(rules):
         fetch = compile_value(rule, target, scope)
         if fetch is not nothing and (rule.conversion is not None or rule.on_invalid):
-            fetch = finisher(rule, target, fetch, scope.report, is_inner=True)
+            fetch = _fitted(fetch, fitter(rule, target, scope.report, is_inner=True))
         if fetch is not nothing:
             fetches.append(fetch)
         if place + 1 < len(rules) and rule.given & {"value", "default"} and rule.when is None:
             following = rules[place + 1]
             scope.report.warning("M061", following.place, "this rule can never apply: the one before always does")
-    return first_of(fetches or [nothing], scope.null_stops)
+    return first_of(fetches or [nothing], scope.null_stops, scope.leads)
+
+
+def _fitted(fetch: Fetch, fit: Fit) -> Fetch:
+    def fetch_and_fit(context: Context) -> Any:
+        value = fetch(context)
+        return None if value is None else fit(value, context)
+
+    return fetch_and_fit
 
 
 def _joined(rule: Rule, scope: Scope) -> Fetch:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from broker.hl7.message import NULL, Segment
-from broker.mapping.places import Places, Values, Watched
+from broker.mapping.places import Places, Values
 from broker.mapping.problems import Place
 
 __all__ = [
@@ -121,17 +121,31 @@ class Context:
         self.n = 0
         self.count = 0
         self.places = places
-        self.look_at(segments, places.read(segments))
-
-    def look_at(self, segments: dict[str, list[Segment]], values: Values) -> None:
-        """Let rules see *segments* and their *values*."""
         self.segments = segments
-        self.values = Watched(values, self.places, segments, self.used) if self.is_tracing else values
         self.indexes: dict[tuple[str, int, int], dict[str, Segment]] = {}
+        values = places.read(segments)
+        self.values = Watched(values, self) if is_tracing else values
 
     def remark(self, target: str, kind: RemarkKind, text: str, place: Place) -> None:
         """Note a warning."""
         self.remarks.append(Remark(target=target, kind=kind, text=text, rule=str(place)))
+
+
+class Watched(list[Any]):
+    """The values of an order that is traced: the fields of what is asked for and there are noted as used."""
+
+    __slots__ = ("context",)
+
+    def __init__(self, values: Values, context: Context) -> None:
+        super().__init__(values)
+        self.context = context
+
+    def __getitem__(self, place: Any) -> Any:
+        value = super().__getitem__(place)
+        if value:
+            name, number = self.context.places.home(place)
+            self.context.used.add((self.context.segments[name][0].index, number))
+        return value
 
 
 NOWHERE = Origin("nothing")

@@ -18,6 +18,7 @@ INTEGERS = {
     "SL": (-(2**31), 2**31 - 1),
 }
 LONG_TEXTS = frozenset({"LT", "ST", "UT"})
+PLAIN_TEXTS = LONG_TEXTS | {"LO", "SH", "UC", "UR", "PN"}
 DEFAULT_SCHEME = "L"
 """Coding scheme designator of a code that came without one: local (PS3.16 section 8, HL7 table 0396)."""
 
@@ -29,6 +30,7 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 """Components with leading zeros are against PS3.5 9.1, and senders that make UIDs of padded numbers work all the same."""
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _CODE_STRING = re.compile(r"[A-Z0-9 _]*")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,12}")
 _AGE = re.compile(r"[0-9]{3}[DWMY]")
 _LINE_MARKS = {ord("\\"): "/", ord("\r"): " ", ord("\n"): " ", ord("\t"): " "}
 
@@ -76,6 +78,11 @@ def check_of(vr: str) -> Check:
     return special.get(vr) or (_long_text(vr) if vr in LONG_TEXTS else _line(vr))
 
 
+def plain_limit(vr: str) -> int:
+    """Say how long a text of letters and digits alone may be that *vr* holds as it is; 0: it has to be looked at."""
+    return LIMITS.get(vr, 2**31) if vr in PLAIN_TEXTS else 0
+
+
 def _line(vr: str) -> Check:
     limit = LIMITS.get(vr, 2**31)
 
@@ -117,6 +124,8 @@ def printable(text: str) -> str:
 
 
 def _name(text: str) -> str:
+    if len(text) <= LIMITS["PN"] and text.replace("^", "", 4).isalnum():
+        return text
     if not text.isprintable() or "\\" in text:
         raise Unfit(f"{shown(text)} has characters that PN forbids", cut_name(printable(text.translate(_LINE_MARKS))))
     name = text.strip()
@@ -154,7 +163,7 @@ def _decimal(text: str) -> str:
 def _integer(text: str, vr: str) -> str:
     number = text.strip()
     lowest, highest = INTEGERS[vr]
-    if not re.fullmatch(r"[+-]?[0-9]{1,12}", number) or not lowest <= int(number) <= highest:
+    if not _WHOLE_NUMBER.fullmatch(number) or not lowest <= int(number) <= highest:
         raise Unfit(f"{shown(text)} is not a whole number that {vr} can hold")
     return str(int(number))
 

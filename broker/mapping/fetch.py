@@ -27,6 +27,9 @@ Build = Callable[[list[str]], Any]
 ID_FIRST = frozenset({"XCN", "CNN", "PPN"})
 """Names whose first component is a number (HL7 2.5.1 2.A.88)."""
 
+DELETED = [NULL]
+"""The components of a field that is NULL as a whole: so are all others."""
+
 IDEOGRAPHIC, PHONETIC = "I", "P"
 
 
@@ -38,8 +41,12 @@ def fetch_path(
         return _every_segment(path, _reader(path, wanted, datatype), origin)
     if path.segment_pick is not None:
         return _picked_segment(path, _reader(path, wanted, datatype), origin)
-    first = places.text(path.segment, path.field)
-    return Plain(place=_plain_place(path, wanted, datatype, in_each, places), first=first, origin=origin)
+    return Plain(
+        place=_plain_place(path, wanted, datatype, in_each, places),
+        first=places.text(path.segment, path.field),
+        origin=origin,
+        is_text=wanted != "code" and not path.every,
+    )
 
 
 def _plain_place(path: Path, wanted: Wanted, datatype: str, in_each: bool, places: Places) -> int:
@@ -146,7 +153,7 @@ def reader_of(path: Path, wanted: Wanted, datatype: str) -> ReadOne:
     """Make the function that reads what *path* says of one repetition."""
     field, component, subcomponent = path.field, path.component, path.subcomponent
     if wanted == "text":
-        return lambda segment, repetition: _text(segment, field, repetition, component or 1, subcomponent)
+        return _text_reader(field, component or 1, subcomponent)
     build = _builder(wanted, datatype)
     if component:
         return lambda segment, repetition: build(segment.subparts(field, repetition, component))
@@ -160,11 +167,17 @@ def _builder(wanted: Wanted, datatype: str) -> Build:
     return _code
 
 
-def _text(segment: Segment, field: int, repetition: int, component: int, subcomponent: int) -> str | None:
-    value = segment.value(field, repetition, component, subcomponent)
-    if value:
-        return value
-    return NULL if component > 1 and segment.raw(field) == NULL else None
+def _text_reader(field: int, component: int, subcomponent: int) -> ReadOne:
+    def read_deep(segment: Segment, repetition: int) -> str | None:
+        text = segment.value(field, repetition, component, subcomponent)
+        return text or (NULL if segment.raw(field) == NULL else None)
+
+    def read(segment: Segment, repetition: int) -> str | None:
+        parts = segment.parts(field, repetition)
+        text = parts[component - 1] if component <= len(parts) else ""
+        return text or (NULL if parts == DELETED else None)
+
+    return read if subcomponent < 2 else read_deep
 
 
 def _name(parts: Sequence[str], first: int) -> str | None:
@@ -210,15 +223,15 @@ def _segment_finder(path: Path) -> Callable[[Context], Segment | None]:
             return found[index - 1] if index <= len(found) else None
 
         return numbered
-    wanted, field, component = pick.text.casefold(), pick.first, pick.second or 1
-    key = (name, field, component)
+    wanted, key = pick.text.casefold(), (name, pick.first, pick.second)
+    read = _text_reader(pick.first, pick.second or 1, 0)
 
     def matching(context: Context) -> Segment | None:
         index = context.indexes.get(key)
         if index is None:
             index = context.indexes[key] = {}
             for segment in context.segments.get(name, ()):
-                index.setdefault(segment.value(field, 1, component).strip().casefold(), segment)
+                index.setdefault((read(segment, 1) or "").strip().casefold(), segment)
         return index.get(wanted)
 
     return matching

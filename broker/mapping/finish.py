@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.mapping import types
-from broker.mapping.context import NULL, Context, Converted, Fetch, Refusal
+from broker.mapping.context import NULL, Context, Converted, Refusal
 from broker.mapping.convert import Check, Unfit, check_of, shown
 from broker.mapping.moments import (
     NEVER_SHIFTED,
@@ -39,7 +39,8 @@ _VR_OF_CONVERSION: Mapping[str, frozenset[str]] = {
     "ae": frozenset({"AE"}),
 }
 
-Fit = Callable[[str, Context], str]
+Fit = Callable[[Any, Context], Any]
+"""Makes a value that was found fit its attribute: None when it is to be passed over, NULL when it is sent empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,26 +54,33 @@ class Target:
     is_many: bool = False
 
 
-def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inner: bool = False) -> Fetch:
-    """Make the function that fetches and fits; *is_inner*: one alternative among several, which may be passed over."""
+def fitter(rule: Rule, target: Target, report: Report, *, is_inner: bool = False) -> Fit:
+    """Make the function that fits a value; *is_inner*: of one alternative among several, which may be passed over."""
     conversion = rule.conversion
     if conversion is not None and target.vr not in _VR_OF_CONVERSION[conversion.name]:
         report.error("M043", conversion.place, f"{target.name} is {target.vr}, '{conversion.name}' does not make that")
     if target.vr == "SQ":
-        return _as_items(fetch)
-    fit = _fit(conversion, target, report)
-    check = _check(conversion, target, report) if fit is None else str
-    is_simple = fit is None and not is_inner
+        return _as_items
+    moment = _moment(conversion, target, report)
+    check = _check(conversion, target, report) if moment is None else str
     policy = rule.on_invalid or _default_policy(target)
 
-    def fitted(text: Any, context: Context) -> Any:
-        if type(text) is Converted:
-            return text if is_inner else str(text)
+    def fit(value: Any, context: Context) -> Any:
+        if type(value) is not str:
+            return fit_others(value, context)
+        if value == NULL:
+            return NULL
         try:
-            made = check(text) if fit is None else fit(text, context)
+            made = check(value) if moment is None else moment(value, context)
         except Unfit as unfit:
             return misfit(unfit, context)
         return Converted(made) if is_inner else made or None
+
+    def fit_others(value: Any, context: Context) -> Any:
+        if type(value) is Converted:
+            return value if is_inner else str(value)
+        made = [one for text in value if (one := fit(text, context)) is not None and one != NULL]
+        return made[0] if len(made) == 1 else made or None
 
     def misfit(unfit: Unfit, context: Context) -> Any:
         origin = context.origin
@@ -86,23 +94,7 @@ def finisher(rule: Rule, target: Target, fetch: Fetch, report: Report, *, is_inn
             return Converted(mended) if is_inner else mended
         return None if policy == "skip" else NULL
 
-    def finish(context: Context) -> Any:
-        value = fetch(context)
-        if value is None:
-            return None
-        if is_simple and type(value) is str:  # what most rules come to
-            try:
-                return value if value == NULL else check(value) or None
-            except Unfit as unfit:
-                return misfit(unfit, context)
-        if value == NULL:
-            return NULL
-        if type(value) is not list:
-            return fitted(value, context)
-        made = [one for text in value if (one := fitted(text, context)) is not None and one != NULL]
-        return made[0] if len(made) == 1 else made or None
-
-    return finish
+    return fit
 
 
 def _default_policy(target: Target) -> str:
@@ -111,17 +103,14 @@ def _default_policy(target: Target) -> str:
     return "empty" if target.name.endswith("CodeValue") else "cut"
 
 
-def _as_items(fetch: Fetch) -> Fetch:
-    def items(context: Context) -> Any:
-        value = fetch(context)
-        if isinstance(value, dict):
-            return [value.copy()]  # it may be one of those that are kept for the next message
-        return [one.copy() for one in value] if isinstance(value, list) else value
-
-    return items
+def _as_items(value: Any, context: Context) -> Any:
+    """Give a list of items; a code item may be one that is kept for the next message, therefore a copy."""
+    if isinstance(value, dict):
+        return [value.copy()]
+    return [one.copy() for one in value] if isinstance(value, list) else value
 
 
-def _fit(conversion: Conversion | None, target: Target, report: Report) -> Fit | None:
+def _moment(conversion: Conversion | None, target: Target, report: Report) -> Callable[[str, Context], str] | None:
     """Give the function that makes a date or time; None for what is no date."""
     if target.vr not in _WRITERS:
         return None
@@ -135,10 +124,7 @@ def _fit(conversion: Conversion | None, target: Target, report: Report) -> Fit |
             report.error("M013", conversion.place, message, "use YYYY, MM, DD, HH, mm, ss, each once")
         read = made or read
 
-    def fit(text: str, context: Context) -> str:
-        return write(read(text, context.theirs, context.ours))
-
-    return fit
+    return lambda text, context: write(read(text, context.theirs, context.ours))
 
 
 def _check(conversion: Conversion | None, target: Target, report: Report) -> Check:

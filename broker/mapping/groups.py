@@ -32,9 +32,7 @@ def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
     every OBR of a message without ORC. A message without any start is one group.
     """
     if one_per == ORDER and _is_simple(message):
-        return [
-            Group(number=1, segments={segment.name: message.named(segment.name) for segment in message.segments})
-        ], []
+        return [Group(number=1, segments=message.by_name)], []
     head, bodies = _bodies(message, one_per)
     named_head = _by_name(segment for segment in head if segment.name not in GROUP_ONLY)
     scarce = _scarce(message, len(bodies))
@@ -50,8 +48,16 @@ def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
 
 def _is_simple(message: Message) -> bool:
     """Say whether everything belongs to the one order there is: the usual message, the short way."""
-    is_one = len(message.named(ORDER)) == 1 and len(message.named(DETAIL)) < 2
-    return is_one and not any(message.named(name) for name in GROUP_ONLY)
+    named = message.by_name
+    orders = named.get(ORDER, ())
+    if len(orders) != 1 or len(named.get(DETAIL, ())) > 1:
+        return False
+    if GROUP_ONLY.isdisjoint(named):
+        return True
+    start = orders[0].index
+    return not any(
+        found[0].index < start and (name in GROUP_ONLY or found[-1].index > start) for name, found in named.items()
+    )
 
 
 def _bodies(message: Message, one_per: str) -> tuple[list[Segment], list[list[Segment]]]:

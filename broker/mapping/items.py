@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from broker.hl7.message import Segment
 from broker.mapping import types
+from broker.mapping.chains import Lead, Step
 from broker.mapping.conditions import Test
-from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal, Refused, TraceLine
-from broker.mapping.finish import Target
+from broker.mapping.context import NOWHERE, NULL, Context, Fetch, Origin, Refusal, Refused, TraceLine
+from broker.mapping.convert import plain_limit
+from broker.mapping.finish import Fit, Target
 from broker.mapping.needs import looked_at
+from broker.mapping.places import NONE
 from broker.mapping.problems import Place
 from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Each, Rule
@@ -18,18 +22,29 @@ from broker.mapping.terms import Scope, check_path
 
 CODE_VALUES = ("CodeValue", "LongCodeValue")
 
-CompileRule = Callable[[Rule, Target, Scope], Fetch]
+CompileRule = Callable[[Rule, Target, Scope], tuple[Fetch, Fit]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks."""
+    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks.
+
+    Its value is looked for at *first* (of *origin*), at *steps* (chains.Lead), then by *find* if there is more to do, and
+    made to fit by *fit*; a text of letters and digits at a place, up to *plain_limit* of them, fits as it is.
+    *is_idle*: without anything at its places it is left out.
+    """
 
     keyword: str
     path: str
     vr: str
-    fetch: Fetch
+    first: int
+    origin: Origin
+    steps: tuple[Step, ...]
+    find: Fetch | None
+    fit: Fit
+    plain_limit: int
     on_missing: str
+    is_idle: bool
     looked_at: tuple[Origin, ...]
     place: Place
 
@@ -56,12 +71,23 @@ def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: Com
         is_required=on_missing == "reject",
         is_many=known.is_many,
     )
+    find, fit = compile_rule(rule, target, scope)
+    lead = scope.leads.get(find, Lead())
+    first, origin, steps = NONE, NOWHERE, lead.steps
+    if steps and steps[0][0] == steps[0][1]:
+        (_, first, origin), steps = steps[0], steps[1:]
     return Attribute(
         keyword=keyword,
         path=path,
         vr=known.vr,
-        fetch=compile_rule(rule, target, scope),
+        first=first,
+        origin=origin,
+        steps=steps,
+        find=None if lead.is_all else find,
+        fit=fit,
+        plain_limit=plain_limit(known.vr) if lead.is_text and rule.conversion is None else 0,
         on_missing=on_missing,
+        is_idle=lead.is_all and on_missing == "skip",
         looked_at=tuple(looked_at(rule, scope)),
         place=rule.key,
     )
@@ -106,18 +132,20 @@ def _turns(each: Each, scope: Scope) -> Callable[[Context], Iterator[None]]:
         scope.places.text(name, field)
 
     def turns(context: Context) -> Iterator[None]:
-        segments, values, n = context.segments, context.values, context.n
-        found = segments.get(name)
-        if not found:
-            return
-        places = context.places
-        in_turn = places.by_repetition(values, found[0], field) if field else places.by_segment(values, found)
-        for turn, own in enumerate(in_turn, 1):
+        segments, indexes, n = context.segments, context.indexes, context.n
+        places, values, before = context.places, context.values, list(context.values)
+        found = segments.get(name, [])
+        ones: Sequence[str | Segment] = found[0].repetitions(field) if field and found else found
+        for turn, one in enumerate(ones, 1):
             context.n = turn
-            context.look_at(segments if field else {**segments, name: [found[turn - 1]]}, own)
+            if isinstance(one, str):
+                places.turn_to_repetition(values, found[0], field, turn, one)
+            else:
+                context.segments, context.indexes = {**segments, name: [one]}, {}
+                places.turn_to_segment(values, one)
             yield
-        context.look_at(segments, values)
-        context.n = n
+        context.segments, context.indexes, context.n = segments, indexes, n
+        values[:] = before
 
     return turns
 
@@ -133,21 +161,37 @@ def _on_missing(rule: Rule, path: str, profile: Profile) -> str:
 def fill(attributes: tuple[Attribute, ...], context: Context) -> dict[str, Any]:
     """Run the rules; values by keyword: None where nothing was found but something is due, ``""`` where it is emptied."""
     item: dict[str, Any] = {}
-    is_tracing = context.is_tracing
+    values, is_tracing = context.values, context.is_tracing
     for attribute in attributes:
-        try:
-            value = attribute.fetch(context)
-        except Refusal as refusal:
-            context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=refusal))
-            continue
-        if value is None or value == NULL:
-            if value is None and attribute.on_missing == "skip":
+        value = values[attribute.first]
+        if value:
+            context.origin = attribute.origin
+        else:
+            value = None
+            for guard, place, origin in attribute.steps:
+                if values[guard]:
+                    value = values[place] or None
+                    context.origin = origin
+                    break
+            if value is None and attribute.is_idle:
                 continue
-            if attribute.on_missing == "reject":
-                missing = _missing(attribute)
-                context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=missing))
+        if value is None or len(value) > attribute.plain_limit or not value.isalnum():
+            try:
+                if value is None and attribute.find is not None:
+                    value = attribute.find(context)
+                if value is not None:
+                    value = attribute.fit(value, context)
+            except Refusal as refusal:
+                context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=refusal))
                 continue
-            value = value and ""
+            if value is None or value == NULL:
+                if value is None and attribute.on_missing == "skip":
+                    continue
+                if attribute.on_missing == "reject":
+                    missing = _missing(attribute)
+                    context.refused.append(Refused(target=attribute.path, place=attribute.place, refusal=missing))
+                    continue
+                value = value and ""
         item[attribute.keyword] = value
         if is_tracing and not _was_traced_inside(attribute, value, context):
             context.lines.append(_line(attribute, value, context.origin))

@@ -5,7 +5,8 @@ A plain place is at the first segment of its name and at the first repetition of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from broker.hl7.message import NULL, Segment
@@ -15,50 +16,58 @@ Segments = Mapping[str, Sequence[Segment]]
 """The segments of one order by name; a name that is there has at least one."""
 
 Values = list[Any]
-"""What an order has at each place, by number: a text, NULL, what was made of a composite, or None."""
+"""What an order has at each place, by number: a text, NULL, what was made of a composite; None or ``''`` for nothing."""
 
 Make = Callable[[Segment, int, list[str]], Any]
 """Makes the value of a place of a segment, a repetition, and the texts of its components."""
+
+WIDTH = 8
+"""So many components of each field have places side by side; further ones have places of their own."""
+
+NOTHING, DELETED = [None] * WIDTH, [NULL] * WIDTH
+
+NONE = -1
+"""The place where nothing ever stands."""
 
 KEPT, KEPT_LENGTH = 1024, 200
 """So many fields that recur are kept taken apart, none of them longer: nobody fills the memory with them."""
 
 
 class FieldPlaces:
-    """The places in one field: *first* is its first component; the others are tuples that end in their numbers.
+    """The places in one field: from *first* on those of its components as text, each its first subcomponent.
 
-    *others*: index of a component; *nested*: component and subcomponent; *made*: what makes the value; *all*: numbers.
+    *deep* are texts of other components and subcomponents, *made* what is made of the whole; both end in their place,
+    and *others* are all these places.
     *kept*: what was written for a field that recurs, a department's codes and physicians; None for fields that do not.
     """
 
-    __slots__ = ("all", "first", "kept", "made", "nested", "number", "others")
+    __slots__ = ("deep", "first", "kept", "made", "number", "others")
 
     def __init__(self, number: int, first: int) -> None:
         self.number = number
         self.first = first
-        self.all = [first]
-        self.others: list[tuple[int, int]] = []
-        self.nested: list[tuple[int, int, int]] = []
+        self.deep: list[tuple[int, int, int]] = []
         self.made: list[tuple[Make, int]] = []
+        self.others: list[int] = []
         self.kept: dict[str, list[tuple[int, Any]]] | None = None
 
     def fill(self, segment: Segment, repetition: int, raw: str, values: Values) -> None:
-        """Write what one *repetition*, *raw* as written, has into *values*, where None stands yet."""
-        marks = segment.separators
+        """Write what one *repetition*, *raw* as written, has into *values*, where nothing stands yet."""
+        first, marks = self.first, segment.separators
         is_nested = marks.subcomponent in raw or marks.escape in raw or not marks.component
         parts = segment.parts(self.number, repetition) if is_nested else raw.split(marks.component)
-        values[self.first] = parts[0] or None
+        if len(parts) <= WIDTH:
+            values[first : first + len(parts)] = parts
+        else:
+            values[first : first + WIDTH] = parts[:WIDTH]
         if raw == NULL:  # as are all its components
-            for *_, place in (*self.others, *self.nested):
+            values[first : first + WIDTH] = DELETED
+            for *_, place in self.deep:
                 values[place] = NULL
         else:
-            count = len(parts)
-            for index, place in self.others:
-                if index < count:
-                    values[place] = parts[index] or None
-            if is_nested:
-                for component, subcomponent, place in self.nested:
-                    values[place] = segment.value(self.number, repetition, component, subcomponent) or None
+            for component, subcomponent, place in self.deep:
+                if is_nested or component > WIDTH:
+                    values[place] = segment.value(self.number, repetition, component, subcomponent)
         for make, place in self.made:
             values[place] = make(segment, repetition, parts)
 
@@ -71,10 +80,17 @@ class FieldPlaces:
             if len(raw) <= KEPT_LENGTH and STANDARD.escape not in raw:
                 if len(self.kept) >= KEPT:
                     self.kept.clear()
-                self.kept[raw] = [(place, values[place]) for place in self.all if values[place] is not None]
+                places = (*range(self.first, self.first + WIDTH), *self.others)
+                self.kept[raw] = [(place, values[place]) for place in places if values[place]]
             return
         for place, value in known:
             values[place] = value
+
+    def clear(self, values: Values) -> None:
+        """Take out what *values* have at all places."""
+        values[self.first : self.first + WIDTH] = NOTHING
+        for place in self.others:
+            values[place] = None
 
 
 class Places:
@@ -82,32 +98,31 @@ class Places:
 
     def __init__(self) -> None:
         self._fields: dict[str, list[FieldPlaces | None]] = {}
-        self._numbers: dict[Hashable, int] = {}
+        self._known: dict[Hashable, int] = {}
         self._homes: list[tuple[str, int]] = []
 
     def text(self, segment: str, number: int, component: int = 1, subcomponent: int = 1) -> int:
         """Give the place of a text in field *number*."""
         places = self._field(segment, number)
-        if component == subcomponent == 1:
-            return places.first
-        place, is_new = self._place(segment, number, (component, subcomponent))
-        if is_new and subcomponent == 1:
-            places.others.append((component - 1, place))
-        elif is_new:
-            places.nested.append((component, subcomponent, place))
-        places.all += [place] if is_new else []
-        return place
+        if component <= WIDTH and subcomponent == 1:
+            return places.first + component - 1
+        key = (segment, number, component, subcomponent)
+        if key not in self._known:
+            self._known[key] = self._add(segment, number, 1)
+            places.others.append(self._known[key])
+            places.deep.append((component, subcomponent, self._known[key]))
+        return self._known[key]
 
     def made(self, segment: str, number: int, what: Hashable, make: Make, *, recurs: bool) -> int:
         """Give the place of a value that is made by *make*; *what* tells those of one field apart."""
-        places = self._field(segment, number)
-        place, is_new = self._place(segment, number, what)
-        if is_new:
-            places.made.append((make, place))
-            places.all.append(place)
+        places, key = self._field(segment, number), (segment, number, what)
+        if key not in self._known:
+            self._known[key] = self._add(segment, number, 1)
+            places.others.append(self._known[key])
+            places.made.append((make, self._known[key]))
         if recurs and places.kept is None:
             places.kept = {}
-        return place
+        return self._known[key]
 
     def home(self, place: int) -> tuple[str, int]:
         """Give the segment and the field of a place."""
@@ -118,56 +133,41 @@ class Places:
         fields += [None] * (number + 1 - len(fields))
         found = fields[number]
         if found is None:
-            found = fields[number] = FieldPlaces(number, self._place(segment, number, "first")[0])
+            found = fields[number] = FieldPlaces(number, self._add(segment, number, WIDTH))
         return found
 
-    def _place(self, segment: str, number: int, what: Hashable) -> tuple[int, bool]:
-        place = self._numbers.setdefault((segment, number, what), len(self._homes))
-        is_new = place == len(self._homes)
-        if is_new:
-            self._homes.append((segment, number))
-        return place, is_new
+    def _add(self, segment: str, number: int, count: int) -> int:
+        self._homes += [(segment, number)] * count
+        return len(self._homes) - count
 
     def read(self, segments: Segments) -> Values:
         """Read what stands at all places."""
-        values: Values = [None] * len(self._homes)
+        values: Values = [None] * (len(self._homes) + 1)
         for name, fields in self._fields.items():
             if name in segments:
                 _read(segments[name][0], fields, values)
         return values
 
-    def by_segment(self, values: Values, segments: Sequence[Segment]) -> Iterator[Values]:
-        """Give *values* for each of several *segments* of one name: with its own in place of those of the first."""
-        fields = self._fields.get(segments[0].name, [])
-        rest = _without(values, fields)
-        for segment in segments:
-            turned = rest.copy()
-            _read(segment, fields, turned)
-            yield turned
+    def turn_to_segment(self, values: Values, segment: Segment) -> None:
+        """Write what *segment* has into *values*, in place of what the first segment of its name has."""
+        fields = self._fields.get(segment.name, [])
+        for places in fields:
+            if places is not None:
+                places.clear(values)
+        _read(segment, fields, values)
 
-    def by_repetition(self, values: Values, segment: Segment, number: int) -> Iterator[Values]:
-        """Give *values* for each repetition of field *number*: with its own in place of those of the first."""
+    def turn_to_repetition(self, values: Values, segment: Segment, number: int, repetition: int, raw: str) -> None:
+        """Write what one *repetition* of field *number*, *raw* as written, has into *values*, instead of the first's."""
         places = self._field(segment.name, number)
-        rest = _without(values, [places])
-        for repetition, raw in enumerate(segment.repetitions(number), 1):
-            turned = rest.copy()
-            if raw:
-                places.fill(segment, repetition, raw, turned)
-            yield turned
-
-
-def _without(values: Values, fields: Sequence[FieldPlaces | None]) -> Values:
-    cleared = list(values)
-    for places in fields:
-        for place in places.all if places else ():
-            cleared[place] = None
-    return cleared
+        places.clear(values)
+        if raw:
+            places.fill(segment, repetition, raw, values)
 
 
 def _read(segment: Segment, fields: Sequence[FieldPlaces | None], values: Values) -> None:
     repetition = segment.separators.repetition
     is_standard = segment.separators is STANDARD
-    for raw, places in zip(segment.fields, fields, strict=False):
+    for raw, places in compress(zip(segment.fields, fields, strict=False), fields):
         if not raw or places is None:
             continue
         if places.kept is not None and is_standard:
@@ -178,20 +178,3 @@ def _read(segment: Segment, fields: Sequence[FieldPlaces | None], values: Values
             places.fill(segment, 1, raw.partition(repetition)[0], values)
         else:
             places.fill(segment, 1, raw, values)
-
-
-class Watched(list[Any]):
-    """The values of an order that is traced: notes in *used* the fields of what is asked for and there."""
-
-    __slots__ = ("places", "segments", "used")
-
-    def __init__(self, values: Values, places: Places, segments: Segments, used: set[tuple[int, int]]) -> None:
-        super().__init__(values)
-        self.places, self.segments, self.used = places, segments, used
-
-    def __getitem__(self, place: Any) -> Any:
-        value = super().__getitem__(place)
-        if value is not None:
-            name, number = self.places.home(place)
-            self.used.add((self.segments[name][0].index, number))
-        return value

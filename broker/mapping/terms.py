@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.mapping import facts, types
-from broker.mapping.chains import Plain, first_of, part_of_first
+from broker.mapping.chains import Leads, Plain, first_of, part_of_first
 from broker.mapping.context import NOWHERE, NULL, Context, Fetch, Origin
 from broker.mapping.fetch import Wanted, fetch_path
 from broker.mapping.nodes import Constant, Fact, Name, Path, Source, Term
@@ -31,6 +31,7 @@ class Scope:
 
     report: Report
     places: Places
+    leads: Leads
     let: Mapping[str, Source]
     tables: Mapping[str, Any]
     declared: Mapping[str, str]
@@ -67,12 +68,12 @@ def fetch_source(source: Source, scope: Scope, inherit: Inherit) -> Fetch:
             scope.report.warning(
                 "M061", following.place, f"{following.text} is never reached: {term.text} always applies"
             )
-    return first_of(fetches, scope.null_stops)
+    return first_of(fetches, scope.null_stops, scope.leads)
 
 
 def fetch_term(term: Term, scope: Scope, inherit: Inherit) -> Fetch:
     """Make the function that finds one term."""
-    return first_of([_term(term, scope, inherit)], scope.null_stops)
+    return first_of([_term(term, scope, inherit)], scope.null_stops, scope.leads)
 
 
 def _term(term: Term, scope: Scope, inherit: Inherit) -> Fetch | Plain:
@@ -133,7 +134,7 @@ def _name(term: Name, scope: Scope, inherit: Inherit) -> Fetch:
     below = replace(scope, depth=scope.depth + 1)
     if term.component and all(isinstance(one, Path) for one in source):
         return _part_of_first([one for one in source if isinstance(one, Path)], term, below)
-    return first_of([_let_whole(one, term, below, inherit) for one in source], scope.null_stops)
+    return first_of([_let_whole(one, term, below, inherit) for one in source], scope.null_stops, scope.leads)
 
 
 def _let_whole(one: Term, name: Name, scope: Scope, inherit: Inherit) -> Fetch | Plain:
@@ -149,8 +150,11 @@ def _part_of_first(paths: Sequence[Path], name: Name, scope: Scope) -> Fetch:
     pairs = [(_presence(one, scope), _let_part(one, name, scope)) for one in paths]
     simple = [part for presence, part in pairs if presence is None and isinstance(part, Plain)]
     if len(simple) == len(pairs):
-        return part_of_first(simple, scope.null_stops)
-    tests = [(presence or first_of([part], True), first_of([part], True)) for presence, part in pairs]
+        return part_of_first(simple, scope.null_stops, scope.leads)
+    tests = [
+        (presence or first_of([part], True, scope.leads), first_of([part], True, scope.leads))
+        for presence, part in pairs
+    ]
 
     def fetch(context: Context) -> Any:
         for is_there, part in tests:
@@ -177,9 +181,9 @@ def _presence(one: Path, scope: Scope) -> Fetch | None:
     """Say how to see that an alternative is there; None: by the first component of a plain field."""
     typed = types.find_typed(one.segment, one.field, one.component, 0, scope.declared, scope.version)
     if typed is not None and (typed.kind == "name" or typed.datatype == "HD"):
-        return first_of([_fetch(one, "name", "", scope, NOWHERE)], True)
+        return first_of([_fetch(one, "name", "", scope, NOWHERE)], True, scope.leads)
     first = _fetch(replace(one, component=one.component or 1), "text", "", scope, NOWHERE)
-    return None if isinstance(first, Plain) and not one.component else first_of([first], True)
+    return None if isinstance(first, Plain) and not one.component else first_of([first], True, scope.leads)
 
 
 def _fetch(path: Path, wanted: Wanted, datatype: str, scope: Scope, origin: Origin) -> Fetch | Plain:
