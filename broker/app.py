@@ -91,6 +91,7 @@ class App:
                 gc.freeze()
                 self.ready.set()
                 log.info("broker.ready", site=self.configuration.site)
+                group.create_task(self.store.prepare())
                 await self.stopping.wait()
                 log.info("broker.stopping")
                 await self._close_listeners()

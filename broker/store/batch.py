@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from broker.domain.events import Event
 from broker.domain.records import Delivery
 from broker.errors import BrokerError, NothingDone
-from broker.ports import Job
+from broker.ports import Changes, Held, Job
 from broker.store.codec import moment_now
 from broker.store.connection import Connection, compiled
 from broker.store.dialects import is_conflict, upsert
@@ -96,6 +96,11 @@ class Batches:
         if len(jobs) > 1:
             return [outcome for job in jobs for outcome in self._alone(job)]
         return [Outcome(error=_unstorable(fault))]
+
+    def prepare(self, held: Held) -> Changes[None]:
+        """Make the statements ready; a job's `decide` that changes nothing."""
+        self._statements.prepare()
+        return Changes(result=None)
 
     def probe(self) -> str:
         """Try to write one row; give why it cannot be done, or the empty text.

@@ -30,6 +30,11 @@ def load(kind: type[T], document: str, others: Mapping[str, Any]) -> T:
     return found
 
 
+def prepare(kind: type[Any]) -> None:
+    """Make now what `dump` and `load` make when they first see a value of *kind*."""
+    _adapter(kind)
+
+
 @lru_cache(maxsize=512)
 def moment(at: datetime | None) -> str:
     """Write an aware moment in UTC with microseconds, all of one width; None is the empty text."""

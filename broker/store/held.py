@@ -31,6 +31,11 @@ class Statements:
             found = self._of[kind] = KindStatements(self._dialect, KINDS[kind])
         return found
 
+    def prepare(self) -> None:
+        """Make those of every kind."""
+        for kind in KINDS:
+            self.of(kind).prepare()
+
 
 class HeldRows:
     """The unit of work of one batch: each row once, under all its keys, and what has changed (see ports.Held).

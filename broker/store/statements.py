@@ -24,6 +24,7 @@ from sqlalchemy import (
     values,
 )
 
+from broker.store.codec import prepare
 from broker.store.connection import Row, compiled
 from broker.store.dialects import insert_new, upsert
 from broker.store.kinds import Finder, Kind, NamedKey, Projection
@@ -52,6 +53,10 @@ class Lookup(Generic[T]):
     def _asked(self, keys: Sequence[NamedKey]) -> Asked:
         _, *parts = zip(*keys, strict=True)
         return dict(zip(self._names, parts, strict=True))
+
+    def prepare(self) -> None:
+        """Compile the query for one key."""
+        self._prepared.query(dict.fromkeys(self._names, ("",)))
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
@@ -83,6 +88,10 @@ class Insertion:
         self._end = mark + end
         self._texts: dict[int, str] = {}
 
+    def prepare(self) -> None:
+        """Write out the statement for one row."""
+        self._write(1)
+
     def queries(self, rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
         """Give the statements that insert *rows*, with their parameters."""
         start = 0
@@ -109,6 +118,11 @@ class ProjectionStatements(Generic[T]):
         new = insert(table) if projection.owner else insert_new(dialect, table)
         self.add = Insertion(dialect, new, table)
 
+    def prepare(self) -> None:
+        """Compile what takes away the rows of one owner."""
+        if self.projection.owner:
+            self.clear_owners.query({self.projection.owner: ("",)})
+
     def _clear_owners(self, asked: Asked) -> Delete:
         table, owner = self.projection.table, self.projection.owner
         return delete(table).where(table.c[owner].in_(asked[owner]))
@@ -126,6 +140,15 @@ class KindStatements(Generic[T]):
             for name, finder in kind.finders.items()
             if finder.otherwise is not None
         }
+
+    def prepare(self) -> None:
+        """Make now what the first jobs would otherwise wait for."""
+        prepare(self.kind.type)
+        self.save.prepare()
+        for lookup in (*self.lookups.values(), *self.otherwise.values()):
+            lookup.prepare()
+        for projection in self.projections:
+            projection.prepare()
 
     @cached_property
     def save(self) -> Insertion:

@@ -75,6 +75,10 @@ class Store:
         """Run *job* in a writing transaction (see GroupWriter.run)."""
         return await self._writer.run(job)
 
+    async def prepare(self) -> None:
+        """Make ready what the first job would otherwise wait for: a tenth of a second once, while nobody waits."""
+        await self._writer.prepare()
+
     @property
     def is_writable(self) -> bool:
         """Say whether the last write went well; a store that could not write tries by itself until it can."""

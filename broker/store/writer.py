@@ -69,6 +69,11 @@ class GroupWriter:
         """Why the store could not write the last time, empty when it could."""
         return self._problem
 
+    async def prepare(self) -> None:
+        """Make ready what the first job would otherwise wait for; a store that cannot be written to is left alone."""
+        with suppress(BrokerError):
+            await self.run(Job(keys=(), decide=self._batches.prepare))
+
     async def run(self, job: Job[R]) -> R:
         """Run *job*; return its result when its transaction is on disk.
 

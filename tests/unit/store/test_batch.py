@@ -6,6 +6,7 @@ from broker.domain.order import Order
 from broker.domain.records import StoredMessage
 from broker.errors import BrokerError
 from broker.ports import Changes, Job
+from broker.store import prepared, statements
 
 
 def refuse(held):
@@ -108,3 +109,17 @@ def _patient():
     from broker.domain.order import Patient
 
     return Patient, "ref", "ref-77041"
+
+
+def test_what_is_prepared_is_not_compiled_when_the_first_jobs_come(batches, rows, save, find, monkeypatch):
+    batches.run([Job(keys=(), decide=batches.prepare)])
+
+    def compile_now(*_, **__):
+        raise AssertionError("the first job waits for a statement")
+
+    for module in (prepared, statements):
+        monkeypatch.setattr(module, "compiled", compile_now)
+    first = [save(rows.patient(), rows.order(), rows.message(), rows.event(), rows.delivery(), rows.study())]
+    outcomes = batches.run([*first, find(Order, "accession", "A1"), find(Order, "filler", "GENERAL", "RIS", "F1")])
+
+    assert [outcome.error for outcome in outcomes] == [None, None, None]
