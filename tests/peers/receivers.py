@@ -13,6 +13,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import yaml
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
+from pynetdicom.transport import ThreadedAssociationServer
 
 from peers.programs import search_program
 from peers.waiting import eventually, free_port, is_open
@@ -73,10 +74,14 @@ class Archive:
             self.received.append((uid, data_set))
             return 0x0000
 
-        self.server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
+        self.server: Any = entity.make_server(
+            ("127.0.0.1", self.port), evt_handlers=[(evt.EVT_C_STORE, keep)], server_class=ThreadedAssociationServer
+        )
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
-        self.server.shutdown()
+        socketserver.TCPServer.shutdown(self.server)
+        self.server.server_close()
 
 
 class Bus:
@@ -122,8 +127,8 @@ class Bus:
         return [event for _topic, event in self.events if event["type"] == f"radbroker.{type}"]
 
     def stop(self) -> None:
-        self.client.loop_stop()
         self.client.disconnect()
+        self.client.loop_stop()
         self.process.terminate()
         self.process.wait(10)
         self.log.close()
