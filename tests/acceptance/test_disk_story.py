@@ -120,4 +120,4 @@ def test_a_spool_that_is_read_only_refuses_images_alone(waiting: Any, disk: Disk
     assert link.c_store(after) == 0
     eventually(lambda: len(archive.objects) == 2)
     eventually(lambda: not list((disk.folder / "spool").rglob("*.*")))
-    assert "failed" not in hospital.read_log()
+    assert "worker.failed" not in hospital.read_log()

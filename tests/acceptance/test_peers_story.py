@@ -129,7 +129,7 @@ def test_orthanc_sends_a_study_that_belongs_to_an_order(hospital: Any) -> None:
 
     assert (account["InstancesCount"], account["FailedInstancesCount"]) == (3, 0)
     eventually(lambda: bus.of_type("study.available"))
-    assert archive.data_sets() == data_sets(images)
+    eventually(lambda: archive.data_sets() == data_sets(images))
     assert [(one["verdict"], one["evidence"]) for one in hospital.order("A1")["studies"]] == [("matched", "quiet")]
     sender.send([sender.take(image) for image in images])
     assert hospital.order("A1")["studies"][0]["instances"] == 3
