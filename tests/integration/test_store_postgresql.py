@@ -8,16 +8,20 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from broker.domain.events import Event
-from broker.domain.order import Number, Order, Patient, Procedure, Step
+from broker.domain.order import Identity, Number, Order, Patient, Procedure, Step
+from broker.domain.performed import PerformedStep
 from broker.domain.query import Criteria
 from broker.domain.records import Delivery, StoredMessage
 from broker.errors import BrokerError, NothingDone
 from broker.ports import Changes, Held, Job
+from broker.services.identifiers import Ulids
+from broker.services.overdue import overdue
+from broker.services.retention import Retention
 from broker.store.batch import Batches
 from broker.store.dialects import open_engine
 from broker.store.store import Store
@@ -249,6 +253,34 @@ def test_of_two_brokers_one_waits_for_the_other_where_they_hold_the_same(brokers
     first.join(30)
 
     assert decided == [1, 2], "the second has not even begun to decide before the first was on disk"
+
+
+def test_what_all_brokers_look_after_is_done_once(url: str) -> None:
+    """An MPPS that nobody closes is alarmed once; what is old goes, whoever takes it away."""
+    performed = PerformedStep(uid="1.9", ae="CT1", patient=Identity(patient_id="1"), created_at=NOW, updated_at=NOW)
+    old = [message(n) for n in range(300)]
+    later = NOW + timedelta(days=100)
+
+    async def story() -> tuple[list[Event], int]:
+        async with AsyncExitStack() as stack:
+            stores = []
+            for _ in range(2):
+                store = await Store.open(url, fan_out=lambda event: (), on_death=pytest.fail)
+                stack.push_async_callback(store.close)
+                stores.append(store)
+            one, other = stores
+            await one.run(Job(keys=(), decide=lambda held: Changes(save=(performed, *old), result=None)))
+            ids = Ulids(lambda: later)
+            kept = [Retention({"messages": (one.messages, timedelta(days=90))}, one, lambda: later) for one in stores]
+            await asyncio.gather(
+                *(store.run(overdue("1.9", later, UTC, ids)) for store in stores), *(one.remove() for one in kept)
+            )
+            return await other.events.alarms(10), len((await other.messages.search())[0])
+
+    alarms, left = asyncio.run(asyncio.wait_for(story(), 60))
+
+    assert [alarm.type for alarm in alarms] == ["procedure.noted"]
+    assert left == 0
 
 
 def test_connections_that_the_server_let_go_are_opened_again(url: str) -> None:
