@@ -152,6 +152,13 @@ PATIENT = Kind(
     prefers=_is_current,
 )
 
+_BY_NUMBER = Finder(
+    columns=tuple(t.order_numbers.c[name] for name in ("kind", "facility", "namespace", "number")),
+    source=t.order_numbers.join(t.orders, t.order_numbers.c.order_id == t.orders.c.id),
+    is_named=True,
+    is_owned=True,
+)
+
 ORDER = Kind(
     type=Order,
     table=t.orders,
@@ -166,15 +173,8 @@ ORDER = Kind(
             columns=(t.steps.c.step_id,),
             source=t.steps.join(t.orders, t.steps.c.order_id == t.orders.c.id),
         ),
-        **{
-            kind: Finder(
-                columns=(t.order_numbers.c.facility, t.order_numbers.c.namespace, t.order_numbers.c.number),
-                source=t.order_numbers.join(t.orders, t.order_numbers.c.order_id == t.orders.c.id),
-                fixed=t.order_numbers.c.kind == kind,
-                is_owned=True,
-            )
-            for kind in ("placer", "filler")
-        },
+        "placer": _BY_NUMBER,
+        "filler": _BY_NUMBER,
         **{
             f"any {kind}": Finder(
                 columns=(t.order_numbers.c.facility, t.order_numbers.c.number),

@@ -71,21 +71,21 @@ class HeldRows:
         return found
 
     def prefetch(self, keys: Iterable[Key]) -> None:
-        """Fetch the rows under *keys*, those of one kind and name with one query."""
-        wanted: dict[tuple[type[Any], str], list[NamedKey]] = defaultdict(list)
+        """Fetch the rows under *keys*, those that are found in one way with one query."""
+        wanted: dict[tuple[type[Any], Lookup[Any]], list[NamedKey]] = defaultdict(list)
         for asked in keys:
             if asked in self._asked:
                 continue
             self._asked.add(asked)
             kind, key = asked
-            wanted[kind, key[0]].append(key)
-        for (kind, name), named in wanted.items():
-            statements = self._statements.of(kind)
-            subject = statements.kind.finders[name].subject
-            named = [key for key in named if key[subject]]
-            found = self._fetch(kind, statements.lookups[name], named)
-            if name in statements.otherwise and (missing := [key for key in named if key not in found]):
-                self._fetch(kind, statements.otherwise[name], missing)
+            lookup: Lookup[Any] = self._statements.of(kind).lookups[key[0]]
+            if key[lookup.finder.subject]:
+                wanted[kind, lookup].append(key)
+        for (kind, lookup), named in wanted.items():
+            found = self._fetch(kind, lookup, named)
+            otherwise = self._statements.of(kind).otherwise.get(named[0][0])
+            if otherwise is not None and (missing := [key for key in named if key not in found]):
+                self._fetch(kind, otherwise, missing)
 
     def save(self, row: Any) -> None:
         """Put *row* in the place of what has its identity; found from now on under the keys that it has now."""
@@ -122,17 +122,15 @@ class HeldRows:
 
     def _fetch(self, kind: type[Any], lookup: Lookup[Any], keys: list[NamedKey]) -> Collection[NamedKey]:
         """Fetch what is under *keys* into the map; give the keys under which there is something."""
-        if not keys:
-            return ()
         of = KINDS[kind]
-        name = keys[0][0]
-        in_key, in_identity = len(keys[0]) - 1, len(of.identity_columns)
+        before = () if lookup.finder.is_named else (keys[0][0],)
+        in_key, in_identity = len(lookup.finder.columns), len(of.identity_columns)
         rows = self._rows[kind]
         found: dict[NamedKey, list[Identity]] = defaultdict(list)
         for text, parameters in lookup.queries(keys):
             for row in self._connection.fetch(text, parameters):
                 identity = row[in_key : in_key + in_identity]
-                found[(name, *row[:in_key])].append(identity)
+                found[before + row[:in_key]].append(identity)
                 if identity not in rows:
                     rows[identity] = of.value(*row[in_key + in_identity :])
         for key, identities in found.items():

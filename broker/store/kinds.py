@@ -28,14 +28,16 @@ class Finder:
     """Where rows are looked up by one kind of key.
 
     *subject* is the part of a key that is never empty: a key without it finds nothing, instead of everything.
-    *fixed* is the condition that the key's name stands for. *is_owned*: the first row to have a key keeps it.
-    *otherwise* is where keys are looked up that were not found here.
+    *fixed* is a condition that goes without saying. *is_named*: the first column holds the key's name, so that keys of
+    several names are looked up at once. *is_owned*: the first row to have a key keeps it. *otherwise* is where keys are
+    looked up that were not found here.
     """
 
     columns: tuple[Column[str], ...]
     source: FromClause
     fixed: ColumnElement[bool] | None = None
     subject: int = -1
+    is_named: bool = False
     is_owned: bool = False
     otherwise: Finder | None = None
 

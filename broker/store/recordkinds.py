@@ -62,11 +62,6 @@ def _delivery_columns(delivery: Delivery, version: int) -> tuple[Any, ...]:
     )
 
 
-def _tombstone_finder(kind: str) -> Finder:
-    c = t.tombstones.c
-    return Finder(columns=(c.facility, c.namespace, c.number), source=t.tombstones, fixed=c.kind == kind)
-
-
 MESSAGE = Kind(
     type=StoredMessage,
     table=t.messages,
@@ -92,7 +87,10 @@ TOMBSTONE = Kind(
     table=t.tombstones,
     identity=lambda stone: (stone.kind, stone.facility, stone.namespace, stone.number),
     keys=lambda stone: ((stone.kind, stone.facility, stone.namespace, stone.number),),
-    finders={kind: _tombstone_finder(kind) for kind in ("placer", "filler", "accession")},
+    finders=dict.fromkeys(
+        ("placer", "filler", "accession"),
+        Finder(columns=tuple(t.tombstones.primary_key.columns), source=t.tombstones, is_named=True),
+    ),
     columns=lambda stone, version: (moment(stone.expires_at),),
 )
 

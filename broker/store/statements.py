@@ -43,7 +43,7 @@ class Lookup(Generic[T]):
 
     def __init__(self, dialect: Dialect, kind: Kind[T], finder: Finder) -> None:
         self._kind = kind
-        self._finder = finder
+        self.finder = finder
         self._prepared = Prepared(dialect, self._build)
 
     def queries(self, keys: Sequence[NamedKey]) -> list[tuple[str, Row]]:
@@ -51,8 +51,8 @@ class Lookup(Generic[T]):
         return [self._prepared.query(self._asked(keys[i : i + MOST_KEYS])) for i in range(0, len(keys), MOST_KEYS)]
 
     def _asked(self, keys: Sequence[NamedKey]) -> Asked:
-        _, *parts = zip(*keys, strict=True)
-        return dict(zip(self._names, parts, strict=True))
+        name, *parts = zip(*keys, strict=True)
+        return dict(zip(self._names, (name, *parts) if self.finder.is_named else parts, strict=True))
 
     def prepare(self) -> None:
         """Compile the query for one key."""
@@ -60,11 +60,11 @@ class Lookup(Generic[T]):
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        """The parts of a key after its name."""
-        return tuple(column.name for column in self._finder.columns)
+        """The parts of a key that are asked for."""
+        return tuple(column.name for column in self.finder.columns)
 
     def _build(self, asked: Asked) -> Select[Any]:
-        finder, kind = self._finder, self._kind
+        finder, kind = self.finder, self._kind
         columns: list[Any] = [*finder.columns, *kind.identity_columns, *kind.content_columns]
         query = select(*columns).select_from(finder.source)
         if finder.fixed is not None:
@@ -134,7 +134,8 @@ class KindStatements(Generic[T]):
     def __init__(self, dialect: Dialect, kind: Kind[T]) -> None:
         self._dialect = dialect
         self.kind = kind
-        self.lookups = {name: Lookup(dialect, kind, finder) for name, finder in kind.finders.items()}
+        lookups = {id(finder): Lookup(dialect, kind, finder) for finder in kind.finders.values()}
+        self.lookups = {name: lookups[id(finder)] for name, finder in kind.finders.items()}
         self.otherwise = {
             name: Lookup(dialect, kind, finder.otherwise)
             for name, finder in kind.finders.items()

@@ -36,7 +36,7 @@ def test_rows_are_looked_up_by_an_index_under_every_key(connection, kind, count)
     for name, finder in KINDS[kind].finders.items():
         if name == "state":
             continue  # asked once, at the start
-        keys = [(name, *(f"{part} {n}" for part in finder.columns)) for n in range(count)]
+        keys = [(name, *(f"{part} {n}" for part in finder.columns[finder.is_named :])) for n in range(count)]
         for lookup in filter(None, (statements.lookups[name], statements.otherwise.get(name))):
             assert [step for query in lookup.queries(keys) for step in walked(connection, *query)] == []
 
