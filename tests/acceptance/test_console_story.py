@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from peers.browser import browse
+
 Verb = Callable[..., "subprocess.CompletedProcess[str]"]
-Browse = Callable[[str], str]
+Look = Callable[[str], str]
 
 
 @pytest.fixture
@@ -34,27 +36,9 @@ def verb(hospital: Any) -> Verb:
 
 
 @pytest.fixture
-def browse(hospital: Any, peer: Any, tmp_path: Path) -> Browse:
-    """Open a page in Chromium; give what has become of it after its scripts ran."""
-
-    def dump(path: str) -> str:
-        command = [
-            peer("chromium"),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            f"--user-data-dir={tmp_path / 'chromium'}",
-            "--dump-dom",
-            f"http://127.0.0.1:{hospital.web_port}{path}",
-        ]
-        home = {**os.environ, "HOME": str(tmp_path)}
-        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True, env=home).stdout
-
-    return dump
+def look(hospital: Any, tmp_path: Path) -> Look:
+    """Open a page of the broker's in Chromium; give what has become of it after its scripts ran."""
+    return lambda path: browse(f"http://127.0.0.1:{hospital.web_port}{path}", tmp_path)
 
 
 def ask(hospital: Any, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
@@ -155,7 +139,7 @@ def test_an_accession_number_may_hold_any_character_or_name_several_orders(hospi
 
 
 def test_the_page_shows_the_day_in_a_browser_and_runs_nothing_of_a_sender(
-    hospital: Any, story: Any, browse: Browse
+    hospital: Any, story: Any, look: Look
 ) -> None:
     hospital.configuration["destinations"] = {"bus": {"type": "mqtt", "url": f"mqtt://127.0.0.1:{story.free_port()}"}}
     hospital.configuration["timezone"] = "UTC"
@@ -165,11 +149,11 @@ def test_the_page_shows_the_day_in_a_browser_and_runs_nothing_of_a_sender(
     code = "X^<b onmouseover=alert(1)>CT</b>^L"
     hospital.send(story.orm("<i>A1</i>", procedure="R1", step="S1", name=hostile, start=day, code=code))
     story.eventually(lambda: "does not answer" in ask(hospital, "/")[1])
-    page = browse("/")
+    page = look("/")
     for shown in ("<title>radbroker test</title>", "&lt;i&gt;A1&lt;/i&gt;", "&lt;b onmouseover", "bus does not answer"):
         assert shown in page
     assert "caught" not in page
-    life = browse("/orders/%3Ci%3EA1%3C%2Fi%3E")
+    life = look("/orders/%3Ci%3EA1%3C%2Fi%3E")
     assert "order.scheduled" in life
     assert "<title>&lt;i&gt;A1&lt;/i&gt;" in life
     assert "<i>" not in life
