@@ -20,7 +20,7 @@ from peers.receivers import Archive
 from peers.waiting import eventually
 
 OURS = Path(__file__).parents[1] / "corpus"
-OUR_FAULTS = ("worker.failed", "handler_failed", "Traceback", "S002", "N003")
+OUR_FAULTS = ("worker.failed", "handler_failed", "request_failed", "Traceback", "S002", "N003")
 
 
 @pytest.fixture
