@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from uuid import UUID, uuid5
+from hashlib import sha1
+from uuid import UUID
 
 from broker.mapping.syntax import Clean
 
@@ -23,6 +24,9 @@ DEFAULT_SCHEME = "L"
 """Coding scheme designator of a code that came without one: local (PS3.16 section 8, HL7 table 0396)."""
 
 UID_NAMESPACE = UUID("8e1b1a7e-0c55-5d0e-9d0b-5b6f7261642e")
+
+_UUID_FIXED, _UUID_VERSION_5 = 0xF000 << 64 | 0xC000 << 48, 0x5000 << 64 | 0x8000 << 48
+"""The bits of version and variant, and what they are in a UUID made of a name by SHA-1."""
 
 Check = Callable[[str], str]
 
@@ -212,8 +216,10 @@ def _in_line(text: str) -> str:
 
 
 def stable_uid(parts: Sequence[str]) -> str:
-    """Make the UID that always follows from *parts* (PS3.5 B.2: 2.25 and a UUID, here version 5)."""
-    return f"2.25.{uuid5(UID_NAMESPACE, chr(31).join(parts)).int}"
+    """Make the UID that always follows from *parts* (PS3.5 B.2: 2.25 and a UUID, here version 5, RFC 4122 4.3)."""
+    digest = sha1(UID_NAMESPACE.bytes + chr(31).join(parts).encode(), usedforsecurity=False).digest()
+    number = int.from_bytes(digest[:16], "big")
+    return f"2.25.{number & ~_UUID_FIXED | _UUID_VERSION_5}"
 
 
 def cleaner(steps: Sequence[Clean]) -> Check:

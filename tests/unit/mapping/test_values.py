@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import uuid5
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from broker.mapping.convert import Unfit, check_of, code_item, cut, stable_uid
+from broker.mapping.convert import UID_NAMESPACE, Unfit, check_of, code_item, cut, stable_uid
 from broker.mapping.moments import as_date, as_time, format_reader, read_calendar_date, read_moment
 from broker.mapping.names import name_of, name_parts, name_reader
 
@@ -181,7 +182,7 @@ def test_code_items() -> None:
 def test_a_stable_uid_is_the_same_every_time_and_fits() -> None:
     uid = stable_uid(["NORTH", "F1"])
     assert uid == stable_uid(["NORTH", "F1"]) != stable_uid(["NORTHF", "1"])
-    assert uid.startswith("2.25.")
+    assert uid == f"2.25.{uuid5(UID_NAMESPACE, chr(31).join(['NORTH', 'F1'])).int}"
     assert len(uid) <= 64
 
 
