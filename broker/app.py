@@ -36,6 +36,7 @@ from broker.services.identifiers import Ulids
 from broker.services.inspect import Inspection, Part
 from broker.services.intake import Intake
 from broker.services.leases import Alone, Leases
+from broker.services.messages import Messages
 from broker.services.notices import Courier, Duty, Health, Outbox
 from broker.services.performed import PerformedSteps
 from broker.services.readdress import Readdressing
@@ -299,8 +300,14 @@ class App:
             ids=self.ids,
         )
         accounts = Accounts(reader=self.store.accounts, writer=self.store, clock=now)
+        rules = wiring.all_listener_rules(self.configuration)
         app = create(
-            settings, inspection=inspection, accounts=accounts, metrics=self.metrics.exposition, mappings=self._mappings
+            settings,
+            inspection=inspection,
+            accounts=accounts,
+            metrics=self.metrics.exposition,
+            mappings=self._mappings,
+            messages=Messages(self.store.messages, self._intake, self._mappings, rules),
         )
         return WebServer(app, settings)
 

@@ -123,6 +123,11 @@ def listener_rules(name: str, listener: Listener) -> ListenerRules:
     )
 
 
+def all_listener_rules(configuration: Configuration) -> dict[str, ListenerRules]:
+    """Give the rules of every listener by its name."""
+    return {name: listener_rules(name, listener) for name, listener in configuration.hl7.listeners.items()}
+
+
 def mllp_listener(name: str, listener: Listener, handle: Handle, ids: Ids) -> MllpListener:
     """Give the settings of an MLLP port."""
     return MllpListener(

@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "try": ("try_message", "Show how a mapping translates one message."),
     "send": ("send", "Send HL7 messages over MLLP and print each answer."),
     "ping": ("ping", "Ask nodes and destinations whether they answer."),
+    "messages": ("messages", "Find, show, replay or export received messages."),
     "orders": ("orders", "List orders."),
     "order": ("order", "Show the life of one order."),
     "worklist": ("worklist", "Show what a scanner would be given now."),

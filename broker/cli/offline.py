@@ -14,6 +14,7 @@ from broker.observe.metrics import Metrics
 from broker.services.accounts import Accounts
 from broker.services.identifiers import Ulids
 from broker.services.inspect import Inspection, Part
+from broker.services.messages import Messages
 from broker.services.notices import Outbox
 from broker.services.reconcile import Reconciliation
 from broker.services.worklist import Worklist
@@ -60,11 +61,13 @@ async def ask(configuration: Configuration, method: str, path: str, **more: Any)
             ids=ids,
         )
         accounts = Accounts(reader=store.accounts, writer=store, clock=wiring.now)
+        mappings = wiring.mappings(configuration, None, store, metrics)
         app = create(
             wiring.web_settings(configuration),
             inspection=inspection,
             accounts=accounts,
-            mappings=wiring.mappings(configuration, None, store, metrics),
+            mappings=mappings,
+            messages=Messages(store.messages, None, mappings, {}),
             metrics=metrics.exposition,
         )
         transport = httpx.ASGITransport(as_local(app))

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from broker.domain.events import Event
 from broker.domain.order import Order, Patient
 from broker.domain.records import MessageState, StoredMessage, Tombstone
 from broker.errors import BrokerError
@@ -89,6 +90,27 @@ class Intake:
         self._counters.warnings(wanted.mapping, len(wanted.warnings))
         return answer
 
+    async def replay(
+        self, stored: StoredMessage, rules: ListenerRules, catalogue: Catalogue, *, is_dry: bool
+    ) -> tuple[str, str, str, Sequence[Event]]:
+        """Evaluate *stored* afresh with the mappings of *catalogue*, whatever became of it; give outcome, mapping, error, events.
+
+        Nothing is written when *is_dry*. The row keeps its place; nobody is answered. Raise BrokerError 207 as `handle`.
+        """
+        received = replace(self._read(stored.raw, rules), id=stored.id)
+        wanted = self._want(received, catalogue)
+        job = self._job(received, wanted, stored)
+
+        def decide(held: Held) -> Changes[tuple[str, str, str, Sequence[Event]]]:
+            changes = job.decide(held)
+            row = next((row for row in changes.save if isinstance(row, StoredMessage) and row.id == stored.id), stored)
+            result = (changes.result[0], wanted.mapping, row.error, changes.events)
+            if is_dry:
+                return Changes(result=result)
+            return Changes(save=changes.save, delete=changes.delete, events=changes.events, result=result)
+
+        return await self._writer.run(Job(keys=job.keys, decide=decide))
+
     async def _refuse(self, raw: bytes, rules: ListenerRules, error: BrokerError) -> bytes:
         """Refuse what is no message; the sender hears it also when the store cannot write."""
         self._counters.message(rules.name, "refused")
@@ -133,14 +155,14 @@ class Intake:
             return ""  # told when the message is mapped
         return mapping.assumed_charset if mapping else ""
 
-    def _want(self, received: Received) -> Wanted:
+    def _want(self, received: Received, catalogue: Catalogue | None = None) -> Wanted:
         """Read what the message asks for, without the store."""
         message = received.message
         refused = refused_header(message, received.rules.processing_ids)
         if refused is not None:
             return Wanted(faults=(refused,))
         try:
-            mapping = self._catalogue().find(message)
+            mapping = (catalogue or self._catalogue()).find(message)
         except BrokerError as error:
             return Wanted(faults=(fault_of(error),))
         if mapping is None:
@@ -167,7 +189,7 @@ class Intake:
             warnings=(*received.warnings, *warnings),
         )
 
-    def _job(self, received: Received, wanted: Wanted) -> Job[tuple[str, bytes]]:
+    def _job(self, received: Received, wanted: Wanted, replayed: StoredMessage | None = None) -> Job[tuple[str, bytes]]:
         key = received.key
         keys: list[Key] = [(StoredMessage, ("key", key))] if key else []
         for request in wanted.requests:
@@ -178,15 +200,19 @@ class Intake:
                 keys.append((Patient, ("identity", request.patient.patient_id, request.patient.issuer)))
 
         def decide(held: Held) -> Changes[tuple[str, bytes]]:
-            return self._decide(held, received, wanted)
+            return self._decide(held, received, wanted, replayed)
 
         return Job(keys=tuple(keys), decide=decide)
 
-    def _decide(self, held: Held, received: Received, wanted: Wanted) -> Changes[tuple[str, bytes]]:
+    def _decide(
+        self, held: Held, received: Received, wanted: Wanted, replayed: StoredMessage | None
+    ) -> Changes[tuple[str, bytes]]:
         """Decide inside the transaction: a repeat, or the requests' effects with their answer."""
         known = held.find(StoredMessage, "key", received.key) if received.key else ()
         before = known[0] if known and received.now - known[0].received_at < REMEMBERED else None
-        if before is not None and before.state in ("accepted", "ignored"):
+        if replayed is not None:
+            before = replace(replayed, count=replayed.count - 1)
+        elif before is not None and before.state in ("accepted", "ignored"):
             return Changes(result=("repeated", before.answer))
         draft = Draft(held)
         effects = self._apply(draft, received, wanted)

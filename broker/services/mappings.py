@@ -112,6 +112,7 @@ class Mappings:
         self._turn = asyncio.Lock()
         self._current = catalogue
         self._seen: object = None
+        self._loaded: dict[str, Catalogue | None] = {}
         self.attempt: Attempt | None = None
         self.instead_of = ""
 
@@ -207,10 +208,13 @@ class Mappings:
         """Give the kept sets, the one in force first."""
         return await self._sets.newest(KEPT)
 
-    async def files_of(self, digest: str) -> Files | None:
-        """Give the files of a kept set, or None."""
-        kept = await self._sets.get(digest)
-        return unpacked(kept.content) if kept else None
+    def catalogue_of(self, kept: MappingSet) -> Catalogue | None:
+        """Load a kept set again; None when it cannot be used any more. The last few are remembered."""
+        if kept.digest not in self._loaded:
+            if len(self._loaded) >= KEPT:
+                self._loaded.clear()
+            self._loaded[kept.digest] = _catalogue_of(kept)
+        return self._loaded[kept.digest]
 
     async def _one_before(self) -> MappingSet | None:
         mine = folder_digest(self.current.files)

@@ -17,6 +17,7 @@ from broker.errors import BrokerError
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
 from broker.services.mappings import Mappings
+from broker.services.messages import Messages
 from broker.web.asked import read
 from broker.web.calls import Call, Services
 from broker.web.guard import Guard, is_local
@@ -35,6 +36,7 @@ def create(
     inspection: Inspection,
     accounts: Accounts,
     mappings: Mappings,
+    messages: Messages,
     metrics: Callable[[], bytes],
 ) -> Starlette:
     """Make the application; *metrics* gives the Prometheus text."""
@@ -43,6 +45,7 @@ def create(
         inspection=inspection,
         accounts=accounts,
         mappings=mappings,
+        messages=messages,
         metrics=metrics,
         document=document(CALLS, version=settings.version, has_login=settings.auth == "password"),
     )

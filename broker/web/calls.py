@@ -12,6 +12,7 @@ from starlette.responses import Response
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
 from broker.services.mappings import Mappings
+from broker.services.messages import Messages
 from broker.web.settings import WebSettings
 
 Kind = Literal["text", "integer", "moment", "secret"]
@@ -58,6 +59,7 @@ class Services:
     inspection: Inspection
     accounts: Accounts
     mappings: Mappings
+    messages: Messages
     metrics: Callable[[], bytes]
     document: Mapping[str, Any]
 

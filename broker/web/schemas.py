@@ -195,6 +195,10 @@ _ATTEMPT = record(
     flips=many(TEXT),
 )
 
+_TRACE = record(
+    outputs=many({"type": "object"}), rejections=many({"type": "object"}), trace=many(TEXT), unused=many(TEXT)
+)
+
 SCHEMAS: Mapping[str, Schema] = {
     "Patient": _PATIENT,
     "OrderLine": _ORDER_LINE,
@@ -259,7 +263,19 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
     ),
     "MessageLine": _MESSAGE_LINE,
-    "Message": with_more(_MESSAGE_LINE, charset=MAYBE, raw=TEXT, answer=TEXT),
+    "Message": with_more(
+        _MESSAGE_LINE, charset=MAYBE, raw=TEXT, answer=TEXT, trace={"oneOf": [_TRACE, {"type": "null"}]}
+    ),
+    "Replayed": record(
+        message=TEXT,
+        dry_run=YES_OR_NO,
+        outcome=MAYBE,
+        mapping=MAYBE,
+        error=MAYBE,
+        refusal=MAYBE,
+        events=many(record(event=TEXT, text=TEXT)),
+        told=TEXT,
+    ),
     "Messages": page("MessageLine"),
     "Delivery": _DELIVERY,
     "Deliveries": page("Delivery"),
@@ -284,9 +300,7 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
     ),
     "Attempt": _ATTEMPT,
-    "Trace": record(
-        outputs=many({"type": "object"}), rejections=many({"type": "object"}), trace=many(TEXT), unused=many(TEXT)
-    ),
+    "Trace": _TRACE,
     "Study": _STUDY,
     "Studies": page("Study"),
     "UserAdded": record(

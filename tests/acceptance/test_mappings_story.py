@@ -59,3 +59,62 @@ def test_a_mapping_is_changed_broken_mended_and_gone_back_to_while_orders_come(
     assert "went back" in hospital.get("/api/v1/mappings")["problem"]
     assert {order["accession"] for order in hospital.get("/api/v1/orders")["items"]} == {"A1", "A2", "A3"}
     assert "mapping.not_loaded" in hospital.read_log()
+
+
+def test_a_message_that_was_parked_is_found_tried_replayed_and_exported(
+    hospital: Any, story: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mappings"
+    shutil.copytree(ROOT / "mappings", folder)
+    hospital.configuration["mappings"] = str(folder)
+    hospital.configuration["hl7"]["listeners"]["his"]["on_refused"] = "park"
+    hospital.start()
+    for accession in ("A2345678901234567", "A3"):
+        hospital.send(story.orm(accession, step="S1", procedure="R1"))
+    listed = json.loads(verb(hospital, "messages", "search", "--state", "parked", "--json").stdout)
+    (parked,) = listed["items"]
+    for filters in (
+        ["--accession", "A2345678901234567"],
+        ["--patient", "77041"],
+        ["--text", "ibanez"],
+        ["--sender", "his"],
+    ):
+        found = json.loads(verb(hospital, "messages", "search", "--json", *filters).stdout)["items"]
+        assert parked["id"] in [message["id"] for message in found], filters
+    assert json.loads(verb(hospital, "messages", "search", "--patient", "7704", "--json").stdout)["items"] == []
+
+    shown = verb(hospital, "messages", "show", parked["id"], "--show-phi").stdout
+    assert "REJECTED  AccessionNumber" in shown
+    assert "IBANEZ" in shown
+    (taken,) = json.loads(verb(hospital, "messages", "search", "--state", "accepted", "--json").stdout)["items"]
+    assert "PN 'IBANEZ^NURIA'" in verb(hospital, "messages", "show", taken["id"], "--show-phi").stdout
+    assert "IBANEZ" not in verb(hospital, "messages", "show", parked["id"]).stdout
+
+    dry = verb(hospital, "messages", "replay", parked["id"], "--dry-run")
+    assert (dry.returncode, "would be parked" in dry.stdout) == (1, True)
+    child = folder / "sites" / "short.yaml"
+    child.parent.mkdir()
+    child.write_text(
+        "mapping: sites/short\nextends: ihe/orm-to-mwl\nset: {AccessionNumber: {from: OBR-18, clean: [{last: 16}]}}\n"
+    )
+    assert verb(hospital, "mappings", "reload").returncode == 0
+    dry = verb(hospital, "messages", "replay", "--state", "parked", "--dry-run")
+    assert (dry.returncode, "would be accepted (order.scheduled)" in dry.stdout) == (0, True)
+    assert hospital.get_status("/api/v1/orders/2345678901234567") == 404
+    assert verb(hospital, "messages", "replay", "--state", "parked").returncode == 0
+    assert hospital.order("2345678901234567")["status"] == "scheduled"
+    again = verb(hospital, "messages", "replay", parked["id"])
+    assert again.returncode == 0
+    assert len(hospital.get("/api/v1/orders")["items"]) == 2
+    assert hospital.get(f"/api/v1/messages/{parked['id']}")["state"] == "accepted"
+    hospital.send(story.orm("A3", "XO", start="20260402143000", step="S1", procedure="R1"))
+    overtaken = json.loads(verb(hospital, "messages", "search", "--accession", "A3", "--json").stdout)["items"][-1]
+    refused = verb(hospital, "messages", "replay", overtaken["id"])
+    assert (refused.returncode, "has changed its order" in refused.stdout) == (1, True)
+
+    samples = tmp_path / "samples"
+    assert verb(hospital, "messages", "export", "--type", "ORM^O01", "--as-sample", str(samples)).returncode == 0
+    texts = [path.read_text() for path in sorted(samples.iterdir())]
+    assert len(texts) == 3
+    assert not any(secret in text for text in texts for secret in ("IBANEZ", "77041", "A2345678901234567"))
+    assert len({text.split("|PID|")[-1].split("PID|")[1].split("|")[3] for text in texts}) == 1

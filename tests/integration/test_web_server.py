@@ -28,6 +28,7 @@ from broker.observe.metrics import Metrics
 from broker.ports import Changes, Job
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection, Part
+from broker.services.messages import Messages
 from broker.services.progress import Rules
 from broker.services.reconcile import Reconciliation
 from broker.services.worklist import Worklist
@@ -105,7 +106,14 @@ async def running(folder: Path, database_url: str, auth: Auth = "none") -> Async
     mappings = wiring.mappings(
         Configuration.model_construct(mappings=folder, timezone="UTC", destinations={}), None, store, Metrics()
     )
-    app = create(settings, inspection=inspection, accounts=accounts, mappings=mappings, metrics=lambda: b"")
+    app = create(
+        settings,
+        inspection=inspection,
+        accounts=accounts,
+        mappings=mappings,
+        messages=Messages(store.messages, None, mappings, {}),
+        metrics=lambda: b"",
+    )
     server = WebServer(app, settings)
     server.open()
     serving = asyncio.create_task(server.serve())

@@ -17,6 +17,7 @@ from broker.observe.metrics import Metrics
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
 from broker.services.mappings import Mappings
+from broker.services.messages import Messages
 from broker.services.progress import Rules
 from broker.services.reconcile import Reconciliation
 from broker.web.app import create
@@ -81,7 +82,15 @@ def make_app() -> Any:
         counters=Metrics(),
     )
     settings = WebSettings(auth="none", zone=zone)
-    return create(settings, inspection=inspection, accounts=accounts, mappings=mappings, metrics=lambda: b"")
+    messages = Messages(empty, None, mappings, {})
+    return create(
+        settings,
+        inspection=inspection,
+        accounts=accounts,
+        mappings=mappings,
+        messages=messages,
+        metrics=lambda: b"",
+    )
 
 
 APP = make_app()

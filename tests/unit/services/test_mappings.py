@@ -223,9 +223,9 @@ async def test_a_set_is_found_by_its_digest_and_an_unknown_one_is_refused(place:
         await mappings.reload("asked")
 
         assert (await mappings.rollback(first.digest[:6])).digest == first.digest
-        files = await mappings.files_of(first.digest)
-        assert files is not None
-        assert files["a.yaml"] == SOUND.encode()
+        before = mappings.catalogue_of(first)
+        assert before is not None
+        assert before.files["a.yaml"] == SOUND.encode()
         with pytest.raises(BrokerError, match="no kept set ffff"):
             await mappings.rollback("ffff")
 

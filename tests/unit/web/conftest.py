@@ -27,8 +27,11 @@ from broker.observe.metrics import Metrics
 from broker.ports import Job
 from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection, Part
+from broker.services.intake import Intake
 from broker.services.mappings import Mappings, packed
+from broker.services.messages import Messages
 from broker.services.progress import Rules
+from broker.services.received import ListenerRules
 from broker.services.reconcile import Reconciliation
 from broker.web.app import create
 from broker.web.guard import as_local
@@ -131,7 +134,7 @@ class Orders:
 
 
 @dataclass
-class Messages:
+class KeptMessages:
     hospital: Hospital
 
     async def search(self, **asked: Any) -> tuple[list[StoredMessage], str]:
@@ -403,7 +406,7 @@ def make_app(hospital: Hospital, auth: Auth) -> Any:
     rules = Rules(quiet=None, forward_to=(), zone=MADRID)
     inspection = Inspection(
         orders=Orders(hospital),
-        messages=Messages(hospital),
+        messages=KeptMessages(hospital),
         deliveries=Deliveries(hospital),
         alarms=others,
         worklist=others,
@@ -430,7 +433,16 @@ def make_app(hospital: Hospital, auth: Auth) -> Any:
         counters=Metrics(),
     )
     metrics = b"orders_total 1.0\n"
-    return create(settings, inspection=inspection, accounts=accounts, mappings=mappings, metrics=lambda: metrics)
+    rules = {"his": ListenerRules(name="his")}
+    intake = Intake(hospital, lambda: mappings.current, MADRID, clock, ids, Metrics())
+    return create(
+        settings,
+        inspection=inspection,
+        accounts=accounts,
+        mappings=mappings,
+        messages=Messages(inspection.messages, intake, mappings, rules),
+        metrics=lambda: metrics,
+    )
 
 
 def later(hospital: Hospital, **span: float) -> None:

@@ -193,6 +193,11 @@ SAID: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         ("/api/v1/studies/1.2.42/link", {}),
         ("/api/v1/studies/1.2.42/link", None),
     ],
+    "replayMessage": [
+        ("/api/v1/messages/01JD0000000000000000000051/replay?dry_run=true", None),
+        ("/api/v1/messages/01JD0000000000000000000051/replay?mapping=old", None),
+        ("/api/v1/messages/01JD9999999999999999999999/replay", None),
+    ],
     "listMappings": [("/api/v1/mappings", None)],
     "reloadMappings": [("/api/v1/mappings/reload", {}), ("/api/v1/mappings/reload", {"force": "true"})],
     "rollBackMappings": [
