@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"no such work: {', '.join(sorted(unknown))}")
     names = chosen.works or WORKS
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything that was started is stopped then too
     rows: list[Row] = []
     try:
         _measure(names, Limits(rounds=chosen.rounds), rows)
@@ -71,15 +73,16 @@ def _take(rows: list[Row], measured: Iterable[Row]) -> None:
     """Keep each row as soon as it is there, and tell the broker's own figure."""
     for row in measured:
         rows.append(row)
-        print(f"{row.name}: {row.told} {row.unit}", flush=True)
+        print(f"{row.name}: {row.told}", flush=True)
 
 
 def _print(rows: list[Row]) -> None:
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"\n{os.cpu_count()} processors, {platform.python_implementation()} {platform.python_version()}, load {load}")
-    print("Medians; (x) is how many times better than the peer the broker is.")
-    for dress in works.DRESSES:
-        print(f"\nPeers {'with TCP_NODELAY=1' if dress else 'as they come'}\n\n{render(rows, dress)}")
+    print("(x) is how many times better than the peer the broker is.")
+    print(f"\nMedians, peers with TCP_NODELAY=1\n\n{render(rows, works.NODELAY)}")
+    print(f"\nThe best of each, peers with TCP_NODELAY=1\n\n{render(rows, works.NODELAY, is_best=True)}")
+    print(f"\nMedians, peers as they come\n\n{render(rows, '')}")
 
 
 def _intake() -> int:

@@ -6,37 +6,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PEERS = ("Orthanc", "wlmscpfs", "storescp", "pynetdicom")
+OWN = ("radbroker", "")
 _RATES = ("/s", "MB/s")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One work: *values* in *unit* by (name, dress) of the server; *best* of the broker's own; *missing* peers."""
+    """One work: median *values* in *unit* by (name, dress) of the server, the *best* of each; *missing* peers."""
 
     name: str
     unit: str
     values: Mapping[tuple[str, str], float]
+    best: Mapping[tuple[str, str], float]
     missing: Mapping[str, None]
     goal: str
-    best: float
 
     @property
     def told(self) -> str:
-        """The broker's own figure, in *unit*."""
-        return _number(self.values["radbroker", ""])
-
-    def advantage(self, peer: float) -> float:
-        """Say how many times better the broker is than a peer's figure: more than 1 is better."""
-        own = self.values["radbroker", ""]
-        return own / peer if self.unit in _RATES else peer / own
+        """The broker's own figures: the median, and the best."""
+        return f"{_number(self.values[OWN])} (best {_number(self.best[OWN])}) {self.unit}"
 
 
-def render(rows: Sequence[Row], dress: str) -> str:
-    """Write a Markdown table of the peers in one dress."""
-    lines = [["", "unit", "radbroker (best)", *PEERS, "goal"]]
+def render(rows: Sequence[Row], dress: str, *, is_best: bool = False) -> str:
+    """Write a Markdown table of the peers in one dress: medians, or the best of each."""
+    lines = [["", "unit", "radbroker", *PEERS, "goal"]]
     for row in rows:
-        own = f"{row.told} ({_number(row.best)})"
-        lines.append([row.name, row.unit, own, *(_cell(row, peer, dress) for peer in PEERS), row.goal])
+        values = row.best if is_best else row.values
+        cells = [_cell(row, values, peer, dress) for peer in PEERS]
+        lines.append([row.name, row.unit, _number(values[OWN]), *cells, row.goal])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     written = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
@@ -45,11 +42,15 @@ def render(rows: Sequence[Row], dress: str) -> str:
     return "\n".join(written)
 
 
-def _cell(row: Row, peer: str, dress: str) -> str:
+def _cell(row: Row, values: Mapping[tuple[str, str], float], peer: str, dress: str) -> str:
+    """Give the peer's figure, and how many times better the broker is: more than 1 is better."""
     if peer in row.missing:
         return "not installed"
-    value = row.values.get((peer, dress))
-    return "" if value is None else f"{_number(value)} ({_number(row.advantage(value))} x)"
+    value = values.get((peer, dress))
+    if value is None:
+        return ""
+    ratio = values[OWN] / value if row.unit in _RATES else value / values[OWN]
+    return f"{_number(value)} ({_number(ratio)} x)"
 
 
 def _number(value: float) -> str:

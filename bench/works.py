@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from bench import scenes, servers
 from bench.measure import Figure, Limits, measure
@@ -84,8 +85,8 @@ class Site:
         figures = measure(asked, work, limits or self.limits, callers)
         missing = {peer: None for peer in peers if peer in self.missing}
         values = {key: figure.middle for key, figure in figures.items()}
-        best = figures["radbroker", ""].best
-        return Row(name, "ms", values, missing, goal, best), figures
+        best = {key: figure.best for key, figure in figures.items()}
+        return Row(name, "ms", values, best, missing, goal), figures
 
 
 WORKLIST_PEERS = ("Orthanc", "wlmscpfs", "pynetdicom")
@@ -125,9 +126,8 @@ def crowd(site: Site) -> Iterator[Row]:
             f"worklist, 50 of 1,000, 32 callers, {where}", work, WORKLIST_PEERS, "", limits, CALLERS
         )
         rates = {key: figure.rate for key, figure in figures.items()}
-        yield Row(
-            row.name, "/s", rates, row.missing, ">= 2,000" if is_open else "", max(figures["radbroker", ""].rates)
-        )
+        best = {key: max(figure.rates) for key, figure in figures.items()}
+        yield Row(row.name, "/s", rates, best, row.missing, ">= 2,000" if is_open else "")
 
 
 def long_list(site: Site) -> Iterator[Row]:
@@ -149,8 +149,8 @@ def images(site: Site) -> Iterator[Row]:
         name = f"C-STORE 512 KB, {callers} {noun}"
         row, figures = site.time(name, scenes.images(), STORAGE_PEERS, "", few, callers)
         rates = {key: figure.rate * megabytes for key, figure in figures.items()}
-        best = max(figures["radbroker", ""].rates) * megabytes
-        yield Row(row.name, "MB/s", rates, row.missing, "1.5 x Orthanc", best)
+        best = {key: max(figure.rates) * megabytes for key, figure in figures.items()}
+        yield Row(row.name, "MB/s", rates, best, row.missing, "1.5 x Orthanc")
 
 
 def starts(site: Site) -> Iterator[Row]:
@@ -180,5 +180,5 @@ def starts(site: Site) -> Iterator[Row]:
 def _of_starts(
     name: str, unit: str, values: dict[tuple[str, str], list[float]], missing: dict[str, None], goal: str
 ) -> Row:
-    middles = {key: sorted(found)[len(found) // 2] for key, found in values.items()}
-    return Row(name, unit, middles, missing, goal, min(values["radbroker", ""]))
+    middles = {key: median(found) for key, found in values.items()}
+    return Row(name, unit, middles, {key: min(found) for key, found in values.items()}, missing, goal)
