@@ -21,7 +21,8 @@ from broker.hl7.message import Message
 from broker.mapping.catalogue import Catalogue
 from broker.mapping.engine import Translation
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
-from broker.services.orderbook import Draft, Source, apply_request, request_numbers
+from broker.services.draft import Draft, request_numbers
+from broker.services.orderbook import Source, apply_request
 from broker.services.received import Effects, ListenerRules, Received, Wanted, remarks_of, repeat_key, stored_message
 from broker.services.refusals import (
     RESPONSES,
