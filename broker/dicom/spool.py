@@ -14,7 +14,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,6 +106,7 @@ class Spool:
         self.root = root
         self._ids = ids
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="spool")
+        self._digesters = ThreadPoolExecutor(2, thread_name_prefix="spool-digest")
         self._folder_lock = threading.Lock()
         self._left: set[str] = set()
         (root / _INCOMING).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,6 +116,7 @@ class Spool:
     def close(self) -> None:
         """End the threads, after what they have in hand, and let others have the folder."""
         self._pool.shutdown()
+        self._digesters.shutdown()
         self._ownership.release()
 
     def create(self, meta: FileMeta, pieces: Iterable[bytes] = ()) -> PartFile:
@@ -203,9 +205,11 @@ class Spool:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _keep(self, part: PartFile, pieces: Iterable[bytes], study_uid: str) -> Kept:
+        digesting = self._digesters.submit(digest_of, pieces)  # while this thread waits for the disk
         try:
-            digest, path = digest_of(pieces), self._settle(part, study_uid)
+            path, digest = self._settle(part, study_uid), digesting.result()
         except OSError:
+            wait([digesting])  # it may still read the file
             part.discard()
             raise
         part.close()
