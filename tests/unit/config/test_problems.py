@@ -42,7 +42,7 @@ CASES = [
     ("dicom: {nodes: [CT1]}", "1:16: error: a mapping is needed"),
     ("studies: {forward_to: [PACS]}", "1:24: error: no node 'PACS'"),
     ("studies: {forward_to: [P]}\ndicom: {nodes: {P: {}}}", "1:24: error: node 'P' has no address"),
-    ("studies: {on_mismatch: hold}", "1:24: error: 'hold' is not one of forward"),
+    ("studies: {on_mismatch: coerce}", "1:24: error: 'coerce' is not one of forward"),
     ("destinations: {ris: {type: hl7}}", "1:16: error: 'port' is missing"),
     ("destinations: {ris: {port: 1}}", "1:21: error: 'type' is missing"),
     ("destinations: {ris: {type: webhook}}", "1:28: error: 'webhook' is not one of hl7, mqtt"),
