@@ -27,13 +27,18 @@ def flush(held: HeldRows, connection: Connection, version: int) -> bool:
     """Write all changes of *held*; say whether there were any."""
     is_changed = False
     for statements, saved, deleted in held.changes():
-        _write(statements, saved, deleted, connection, version)
+        _write(held, statements, saved, deleted, connection, version)
         is_changed = True
     return is_changed
 
 
 def _write(
-    statements: KindStatements[Any], saved: list[Any], deleted: list[Any], connection: Connection, version: int
+    held: HeldRows,
+    statements: KindStatements[Any],
+    saved: list[Any],
+    deleted: list[Any],
+    connection: Connection,
+    version: int,
 ) -> None:
     kind = statements.kind
     if deleted:
@@ -41,8 +46,12 @@ def _write(
     if saved:
         _insert(statements.save, [kind.row(row, version) for row in saved], connection)
     for one in statements.projections:
-        _clear(one, [*deleted, *saved] if one.projection.owner else deleted, kind, connection)
-        _insert(one.add, [made for row in saved for made in one.projection.rows(row, version)], connection)
+        if one.projection.owner:
+            _clear(one, [*deleted, *saved], kind, connection)
+            _insert(one.add, [made for row in saved for made in one.projection.rows(row, version)], connection)
+        else:
+            _clear(one, deleted, kind, connection)
+            _insert(one.add, held.added(one.projection), connection)
 
 
 def _clear(one: ProjectionStatements[Any], rows: list[Any], kind: Kind[Any], connection: Connection) -> None:

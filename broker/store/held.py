@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 from sqlalchemy import Dialect
 
 from broker.ports import Key
-from broker.store.connection import Connection
-from broker.store.kinds import Identity, Kind, NamedKey
+from broker.store.connection import Connection, Row
+from broker.store.kinds import Identity, Kind, NamedKey, Projection
 from broker.store.recordkinds import KINDS
 from broker.store.statements import KindStatements, Lookup
 
 T = TypeVar("T")
+
+_LASTING = {kind: tuple(one for one in of.projections if not one.owner) for kind, of in KINDS.items()}
+"""The projections without owner: what a row has once made stays, whatever becomes of the row in the same batch."""
 
 
 class Statements:
@@ -51,6 +54,7 @@ class HeldRows:
         self._asked: set[tuple[type[Any], NamedKey]] = set()
         self._saved: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
         self._deleted: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
+        self._added: dict[str, dict[Row, None]] = defaultdict(dict)
 
     def find(self, kind: type[T], *key: str) -> tuple[T, ...]:
         """Find all rows of *kind* under *key*, as the jobs before have left them."""
@@ -105,13 +109,22 @@ class HeldRows:
                 index[named][identity] = None
             else:
                 index[named] = {identity: None}
+        for projection in _LASTING[kind]:
+            self._added[projection.table.name].update(dict.fromkeys(projection.rows(row, 0)))
 
     def delete(self, row: Any) -> None:
         """Take *row* away."""
         identity = KINDS[type(row)].identity(row)
+        for projection in _LASTING[type(row)]:
+            for made in projection.rows(row, 0):
+                self._added[projection.table.name].pop(made, None)
         self._rows[type(row)][identity] = None
         self._saved[type(row)].pop(identity, None)
         self._deleted[type(row)][identity] = row
+
+    def added(self, projection: Projection[Any]) -> list[Row]:
+        """Give what all saves have made of a *projection* without owner, also those since overwritten: first come, first."""
+        return list(self._added[projection.table.name])
 
     def changes(self) -> Iterator[tuple[KindStatements[Any], list[Any], list[Any]]]:
         """Give what has changed, by kind in the order of writing: the rows that are saved, and those that are deleted."""

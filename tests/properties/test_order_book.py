@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from broker.config.mapping_files import read_mapping_files
@@ -32,6 +32,9 @@ from broker.store.tables import metadata
 
 MAPPINGS = Path(__file__).parents[2] / "mappings"
 ZONE = ZoneInfo("Europe/Madrid")
+CROSSED = (("A1", "A1"), ("A1", "A2"), ("A2", "A1"), ("A2", "A2"))
+"""Order number and accession number of messages after which two orders have one number: the first to have it keeps it."""
+
 Ask = tuple[str, ...]
 """``("order", ...)`` is a message, ``("create" | "end", ...)`` an MPPS."""
 
@@ -193,6 +196,7 @@ def book(database_url: str) -> Iterator[Book]:
     asked=st.lists(asks(["A1", "A2", "A3"], ["1", "2"]), min_size=2, max_size=10),
     groups=st.lists(st.integers(1, 8), min_size=1, max_size=8),
 )
+@example(asked=[("order", "NW", *pair, "1", "08", "1") for pair in CROSSED], groups=[4])
 def test_jobs_in_any_transactions_make_the_same_book(book: Book, asked: list[Ask], groups: list[int]) -> None:
     together = book.write(asked, groups)
 
