@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from broker.domain.lifecycle import NEXT, Happening, advance, order_status, with_steps
-from broker.domain.naming import is_own_uid, settle
+from broker.domain.lifecycle import FINAL, NEXT, Happening, advance, order_status, with_steps
+from broker.domain.naming import is_other, is_own_uid, settle
 from broker.domain.order import Identity, Item, Order, Patient, Procedure, Step, StepStatus
 from broker.domain.request import Decision, OrderRequest, PatientRequest, Remark, StepRequest
 from broker.domain.wishes import say_status, wish
@@ -87,9 +87,31 @@ def _change(before: Order, request: OrderRequest, now: datetime) -> Decision:
         text = f"change not applied to step {', '.join(untouched)}: it is {_words(order, untouched)}"
         remarks.append(Remark(type="order.noted", text=text))
     remarks += _other_study(order, request)
+    if request.replaces_steps:
+        filled, left = _left_out(filled, request, now)
+        remarks += left
     if replace(filled, updated_at=before.updated_at) != before:
         remarks.append(Remark(type="order.updated", text="updated"))
     return Decision(order=filled, remarks=tuple(remarks))
+
+
+def _left_out(order: Order, request: OrderRequest, now: datetime) -> tuple[Order, list[Remark]]:
+    """Cancel the steps that a whole procedure's message leaves out, unless they have begun (policies 3.3)."""
+    said = {step.key for step in request.steps}
+    procedures = {step.procedure_id for step in request.steps}
+    gone = [s for s in order.steps if s.procedure_id in procedures and s.key not in said and s.status not in FINAL]
+    gone = [step for step in gone if not all(is_other(step, one) for one in request.steps)]
+    after = {step.key: advance(step, Happening.CANCEL, now) for step in gone}
+    cancelled = [step.step_id for step in gone if after[step.key] is not None]
+    begun = [step.step_id for step in gone if after[step.key] is None]
+    remarks = []
+    if cancelled:
+        text = f"step {', '.join(cancelled)} cancelled: the order names it no more"
+        remarks.append(Remark(type="order.cancelled", text=text))
+    if begun:
+        text = f"step {', '.join(begun)} is named no more, and stays: it is {_words(order, begun)}"
+        remarks.append(Remark(type="order.noted", text=text, is_alarm=True))
+    return with_steps(order, tuple(after.get(step.key) or step for step in order.steps), now), remarks
 
 
 def _other_study(order: Order, request: OrderRequest) -> list[Remark]:

@@ -35,11 +35,14 @@ PROCEDURE = frozenset(
 STEP_SEQUENCE = "ScheduledProcedureStepSequence"
 
 
-def split(item: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Split a worklist item into what belongs to the patient, the request, the requested procedure and the step."""
-    patient: dict[str, Any] = {}
-    procedure: dict[str, Any] = {}
-    request: dict[str, Any] = {}
+Attributes = dict[str, Any]
+
+
+def split(item: Mapping[str, Any]) -> tuple[Attributes, Attributes, Attributes, list[Attributes]]:
+    """Split a worklist item into what belongs to the patient, the request, the requested procedure and each of its steps."""
+    patient: Attributes = {}
+    procedure: Attributes = {}
+    request: Attributes = {}
     for keyword, value in item.items():
         if keyword in PATIENT:
             patient[keyword] = value
@@ -47,5 +50,5 @@ def split(item: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict
             procedure[keyword] = value
         else:
             request[keyword] = value
-    steps = request.pop(STEP_SEQUENCE, None) or [{}]
-    return patient, request, procedure, dict(steps[0])
+    steps = request.pop(STEP_SEQUENCE, None) or []
+    return patient, request, procedure, [dict(step) for step in steps]

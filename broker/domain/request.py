@@ -45,7 +45,10 @@ class PatientRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """What one message asks of one order; its groups have been brought together (one StepRequest a group)."""
+    """What one message asks of one order; its groups have been brought together.
+
+    *replaces_steps*: of the procedures that it names it names all steps; those that it leaves out are no longer wanted.
+    """
 
     action: Action
     control: str
@@ -58,6 +61,7 @@ class OrderRequest:
     patient: PatientRequest | None = None
     attributes: Item = field(default_factory=dict)
     steps: tuple[StepRequest, ...] = ()
+    replaces_steps: bool = False
 
     @property
     def is_accession_own(self) -> bool:

@@ -39,6 +39,13 @@ _SOURCE = re.compile(
 )
 
 
+def is_of_type(first: str, second: str) -> bool:
+    """Say whether two message types may be one: ``SIU`` is of any event."""
+    kind, _, event = first.partition("^")
+    other, _, other_event = second.partition("^")
+    return kind == other and (event == other_event or not event or not other_event)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
     """One usable mapping. *lineage* names itself, its parent, and so on; *digest* is that of all files it rests on.
@@ -68,7 +75,7 @@ class Mapping:
 
     def claims(self, message: Message) -> bool:
         """Say whether *message* is of the mapping's type and fulfils its ``when``. An event that is missing fits any."""
-        if not self.message_type or message.type not in (self.message_type, self.message_type.partition("^")[0]):
+        if not self.message_type or not is_of_type(message.type, self.message_type):
             return False
         if self.test is None:
             return True
@@ -159,6 +166,7 @@ def _translator(file: MappingFile, scope: Scope) -> Translator:
         places=scope.places,
         zone=_zone(file, scope.report),
         refuses_whole_message=file.partial == "reject_message",
+        replaces_steps=file.update == "replace",
         control=compile_value(control, target, scope) if control else _no_control,
         actions=_actions(file, action, scope.report),
         default_action=default,
@@ -183,7 +191,7 @@ def _actions(file: MappingFile, action: Rule | None, report: Report) -> dict[str
         report.error(
             "M014", _place(file, "action"), f"'{name}' is not one of {', '.join(ACTIONS)}", suggestion(name, ACTIONS)
         )
-    return {code.upper(): "" if name == "ignore" else name for code, name in chosen.items()}
+    return {code.upper(): name for code, name in chosen.items()}
 
 
 def _zone(file: MappingFile, report: Report) -> ZoneInfo | None:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from broker.errors import BrokerError
 from broker.hl7.message import Message
 from broker.mapping.build import Mapping as Compiled
-from broker.mapping.build import build
+from broker.mapping.build import build, is_of_type
 from broker.mapping.link import Files, Linked, link
 from broker.mapping.nodes import AllOf, Compare, Condition, Path
 from broker.mapping.parse_file import parse_file
@@ -151,7 +151,7 @@ def _ambiguous(entries: Mapping[str, Entry], report: Report) -> Iterator[str]:
 def _may_overlap(first: Compiled, second: Compiled) -> bool:
     if first.name in second.lineage or second.name in first.lineage:
         return False
-    if first.message_type != second.message_type:
+    if not is_of_type(first.message_type, second.message_type):
         return False
     mine = dict(_equalities(first.conditions))
     return not any(place in mine and not mine[place] & values for place, values in _equalities(second.conditions))

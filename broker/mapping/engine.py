@@ -16,7 +16,11 @@ from broker.mapping.groups import DETAIL, Group, split
 from broker.mapping.items import Attribute, fill
 from broker.mapping.places import Places
 from broker.mapping.problems import Place
+from broker.mapping.profiles import STEP
 from broker.mapping.stepids import number_steps
+
+IGNORE = "ignore"
+"""The action of codes that a site receives and has no use for."""
 
 FULL_ACTIONS = frozenset({"create", "update"})
 """Actions for which every attribute counts; others are read for identifiers and status alone."""
@@ -31,6 +35,8 @@ UNUSED_HIDDEN = frozenset({"MSH", "EVN", "FHS", "BHS", "FTS", "BTS"})
 class Output:
     """One order. *action* is empty when the mapping does not know the order control *control*.
 
+    *replaces_steps*: the message names all steps of the procedures that it names (``update: replace``).
+
     *item* holds attributes by keyword (domain.order.Item): None where nothing was found but something is due, ``""``
     where the value is to be emptied.
     """
@@ -41,6 +47,7 @@ class Output:
     item: dict[str, Any]
     warnings: tuple[Remark, ...] = ()
     trace: tuple[TraceLine, ...] = ()
+    replaces_steps: bool = False
 
     @property
     def accession(self) -> str:
@@ -99,6 +106,7 @@ class Translator:
     places: Places
     zone: ZoneInfo | None
     refuses_whole_message: bool
+    replaces_steps: bool
     control: Fetch
     actions: Mapping[str, str]
     default_action: str
@@ -142,7 +150,7 @@ class Translator:
         if not control and not self.default_action:
             context.refused.append(_no_control(self.action_place))
         action = self.actions.get(control, self.actions.get("*", "")) if control else self.default_action
-        item = fill(self._wanted(action, group), context) if action else {}
+        item = fill(self._wanted(action, group), context) if action not in ("", IGNORE) else {}
         return Output(
             group=group.number,
             action=action,
@@ -150,6 +158,7 @@ class Translator:
             item=item,
             warnings=tuple(context.remarks),
             trace=tuple(context.lines),
+            replaces_steps=self.replaces_steps,
         )
 
     def _wanted(self, action: str, group: Group) -> tuple[Attribute, ...]:
@@ -180,7 +189,7 @@ class Translator:
 
 
 def _with_step_numbers(outputs: list[Output]) -> tuple[Output, ...]:
-    if len(outputs) < 2:
+    if len(outputs) == 1 and len(outputs[0].item.get(STEP) or ()) < 2:
         return tuple(outputs)
     items = number_steps([output.item for output in outputs])
     return tuple(replace(output, item=item) for output, item in zip(outputs, items, strict=True))

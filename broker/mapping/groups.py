@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from broker.hl7.message import Message, Segment
 
-ORDER, DETAIL = "ORC", "OBR"
+ORDER, DETAIL, STEP = "ORC", "OBR", "IPC"
 
 GROUP_ONLY = frozenset({"NTE", "OBX"})
 """Looked up in their own group alone."""
@@ -29,8 +29,12 @@ def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
     """Split *message* into its orders; also give the OBR segments that belong to none.
 
     A group starts at each *one_per*; where that is ORC, also at each further OBR, which shares the ORC before it, and at
-    every OBR of a message without ORC. A message without any start is one group.
+    every OBR of a message without ORC. A message without any start is one group. Where *one_per* is IPC, an order with
+    several of them is as many groups, which share the rest of it.
     """
+    if one_per == STEP:
+        orders, orphans = split(message, ORDER)
+        return _by_step(orders), orphans
     if one_per == ORDER and _is_simple(message):
         return [Group(number=1, segments=message.by_name)], []
     head, bodies = _bodies(message, one_per)
@@ -44,6 +48,15 @@ def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
             _borrow(segments, scarce, body[-1].index)
         groups.append(Group(number=number, segments=segments))
     return groups, _orphans(named_head.get(DETAIL, []), groups)
+
+
+def _by_step(orders: Sequence[Group]) -> list[Group]:
+    parts = [
+        {**order.segments, STEP: [step]} if step is not None else order.segments
+        for order in orders
+        for step in order.segments.get(STEP, (None,))
+    ]
+    return [Group(number=number, segments=segments) for number, segments in enumerate(parts, 1)]
 
 
 def _is_simple(message: Message) -> bool:

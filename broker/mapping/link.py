@@ -65,7 +65,7 @@ def _merge(child: MappingFile, parent: MappingFile, report: Report) -> MappingFi
         attributes = _without(attributes, dropped, dropped.value.split("."), report)
     plain = {
         name: getattr(child, name) or getattr(parent, name)
-        for name in ("title", "source", "target", "timezone", "charset", "one_per", "partial", "segments")
+        for name in ("title", "source", "target", "timezone", "charset", "one_per", "partial", "update", "segments")
     }
     return replace(
         child,

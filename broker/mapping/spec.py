@@ -37,11 +37,18 @@ FILE: Settings = {
     "when": Setting(kind="condition", says="which messages use this file", example='MSH-3 = "OLDRIS"'),
     "timezone": Setting(kind="text", says="zone of times without an offset", example="Europe/Madrid"),
     "charset": Setting(kind="text", says="from MSH-18, assume <set>, or the set to write", example="assume 8859/1"),
-    "one_per": Setting(kind="text", says="the segment that starts an order group", example="ORC"),
+    "one_per": Setting(
+        kind="text", says="the segment that starts an order; IPC, AIS: each of an order's", example="ORC"
+    ),
     "partial": Setting(
         kind="choice",
         says="what a refused order takes with it: the orders of its accession number, or the whole message",
         choices=("by_accession", "reject_message"),
+    ),
+    "update": Setting(
+        kind="choice",
+        says="what becomes of a procedure's steps that a message leaves out: they stay, or are cancelled unless begun",
+        choices=("additive", "replace"),
     ),
     "action": Setting(kind="action", says="order control code -> action", example="{from: ORC-1, map: {NW: create}}"),
     "tables": Setting(kind="tables", says="code tables, inline or the path of a CSV file", example="{sex: {M: M}}"),

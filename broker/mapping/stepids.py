@@ -23,33 +23,27 @@ NUMBERS = (
 
 def number_steps(items: Sequence[Item]) -> list[Item]:
     """Tell apart the steps of one procedure that have one derived step ID; it keeps its end when it becomes too long."""
-    sharing: dict[tuple[Any, ...], list[int]] = {}
+    sharing: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
     for place, item in enumerate(items):
-        if _is_derived(item):
-            key = (item.get("AccessionNumber"), item.get("RequestedProcedureID"), _step_id(item))
-            sharing.setdefault(key, []).append(place)
+        for turn, step in enumerate(item.get(STEP) or ()):
+            step_id = str(step.get(STEP_ID) or "")
+            if _is_derived(item, step_id):
+                key = (item.get("AccessionNumber"), item.get("RequestedProcedureID"), step_id)
+                sharing.setdefault(key, []).append((place, turn))
     numbered = list(items)
     for places in sharing.values():
         if len(places) > 1:
-            for number, place in enumerate(places, 1):
-                numbered[place] = _numbered(items[place], number)
+            for number, (place, turn) in enumerate(places, 1):
+                numbered[place] = _numbered(numbered[place], turn, number)
     return numbered
 
 
-def _numbered(item: Item, number: int) -> Item:
+def _numbered(item: Item, turn: int, number: int) -> Item:
     suffix = f"-{number}"
-    first, *others = item[STEP]
-    step = {**first, STEP_ID: first[STEP_ID][-(LENGTH - len(suffix)) :] + suffix}
-    return {**item, STEP: [step, *others]}
+    steps = list(item[STEP])
+    steps[turn] = {**steps[turn], STEP_ID: steps[turn][STEP_ID][-(LENGTH - len(suffix)) :] + suffix}
+    return {**item, STEP: steps}
 
 
-def _step_id(item: Mapping[str, Any]) -> str:
-    steps = item.get(STEP)
-    if not isinstance(steps, list) or not steps:
-        return ""
-    return str(steps[0].get(STEP_ID) or "")
-
-
-def _is_derived(item: Mapping[str, Any]) -> bool:
-    step_id = _step_id(item)
+def _is_derived(item: Mapping[str, Any], step_id: str) -> bool:
     return bool(step_id) and any(str(item.get(keyword) or "").endswith(step_id) for keyword in NUMBERS)

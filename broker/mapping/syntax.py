@@ -130,6 +130,7 @@ class MappingFile:
     charset: str = ""
     one_per: str = ""
     partial: str = ""
+    update: str = ""
     action: Rule | None = None
     tables: Mapping[str, Table | Text] = field(default_factory=dict)
     let: Mapping[str, Source] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from broker.hl7.ack import SALVAGED, AckError, Code, acknowledge, refuse_unreada
 from broker.hl7.charset import decode, encode
 from broker.hl7.message import Message
 from broker.mapping.catalogue import Catalogue
-from broker.mapping.engine import Translation
+from broker.mapping.engine import IGNORE, Translation
 from broker.ports import Changes, Clock, Held, Ids, Job, Key, Writer
 from broker.services.draft import Draft, request_numbers
 from broker.services.orderbook import Source, apply_request
@@ -176,6 +176,8 @@ class Intake:
         faults = [rejected(rejection) for rejection in translation.rejections]
         outputs = []
         for output in translation.outputs:
+            if output.action == IGNORE:
+                continue
             if output.action:
                 outputs.append(output)
             elif output.control not in RESPONSES or received.rules.unhandled == "reject":

@@ -57,7 +57,7 @@ def _join(first: OrderRequest, second: OrderRequest) -> OrderRequest:
 
 
 def _request(output: Output, facility: str) -> OrderRequest:
-    patient, request, procedure, step = split(output.item)
+    patient, request, procedure, steps = split(output.item)
     accession_issuer = _issuer(request, "IssuerOfAccessionNumberSequence")
     placer = _number(request, "PlacerOrderNumberImagingServiceRequest", "OrderPlacerIdentifierSequence")
     filler = _number(request, "FillerOrderNumberImagingServiceRequest", "OrderFillerIdentifierSequence")
@@ -76,40 +76,39 @@ def _request(output: Output, facility: str) -> OrderRequest:
         if patient_id
         else None,
         attributes=request,
-        steps=_steps(output, procedure, step, placer, filler),
+        steps=tuple(said for step in steps if (said := _step(output, procedure, step, placer, filler)) is not None),
+        replaces_steps=output.replaces_steps,
     )
 
 
-def _steps(
+def _step(
     output: Output,
     procedure: Mapping[str, Any],
     step: Mapping[str, Any],
     placer: Number | None,
     filler: Number | None,
-) -> tuple[StepRequest, ...]:
+) -> StepRequest | None:
     step_id = text(step, "ScheduledProcedureStepID")
     status = text(step, "ScheduledProcedureStepStatus")
     if not step_id and not status:
-        return ()
+        return None
     stations = step.get("ScheduledStationAETitle")
     date, time = step.get("ScheduledProcedureStepStartDate"), text(step, "ScheduledProcedureStepStartTime")
-    return (
-        StepRequest(
-            step_id=step_id,
-            procedure_id=text(procedure, "RequestedProcedureID"),
-            study_uid=text(procedure, "StudyInstanceUID"),
-            modality=step.get("Modality"),
-            stations=None if stations is None else _values(stations),
-            start=None if date is None else start_text(str(date), time),
-            is_start_known=output.is_start_known,
-            status=StepStatus(status) if status in StepStatus.__members__ else None,
-            placer=placer,
-            filler=filler,
-            attributes={keyword: value for keyword, value in step.items() if keyword not in _STEP_FIELDS},
-            procedure_attributes={
-                keyword: value for keyword, value in procedure.items() if keyword not in _PROCEDURE_FIELDS
-            },
-        ),
+    return StepRequest(
+        step_id=step_id,
+        procedure_id=text(procedure, "RequestedProcedureID"),
+        study_uid=text(procedure, "StudyInstanceUID"),
+        modality=step.get("Modality"),
+        stations=None if stations is None else _values(stations),
+        start=None if date is None else start_text(str(date), time),
+        is_start_known=output.is_start_known,
+        status=StepStatus(status) if status in StepStatus.__members__ else None,
+        placer=placer,
+        filler=filler,
+        attributes={keyword: value for keyword, value in step.items() if keyword not in _STEP_FIELDS},
+        procedure_attributes={
+            keyword: value for keyword, value in procedure.items() if keyword not in _PROCEDURE_FIELDS
+        },
     )
 
 

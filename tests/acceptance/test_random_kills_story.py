@@ -65,7 +65,9 @@ def test_kills_at_random_instants_lose_nothing_and_double_nothing(
     eventually(lambda: not set(traffic.examined) - reported(hospital.ris.messages).keys(), 60)
     assert twice(reported(hospital.ris.messages)) == {}
     eventually(lambda: not list((hospital.folder / "var" / "spool").rglob("*.[dp]*")))
-    assert [fault for fault in ("worker.failed", "handler_failed", "request_failed") if fault in hospital.read_log()] == []
+    assert [
+        fault for fault in ("worker.failed", "handler_failed", "request_failed") if fault in hospital.read_log()
+    ] == []
 
 
 def kill_at_random(hospital: Any, traffic: Traffic, chance: random.Random) -> None:

@@ -220,3 +220,24 @@ def test_an_empty_issuer_is_no_contradiction(patient_id: str, issuer: str, is_sa
     patient = Patient(ref="p", patient_id="1", issuer="H")
 
     assert is_same_patient(patient, PatientRequest(patient_id=patient_id, issuer=issuer)) is is_same
+
+
+def test_a_step_that_a_whole_procedure_leaves_out_is_cancelled_unless_it_has_begun() -> None:
+    order = booked(StepStatus.SCHEDULED, StepStatus.SCHEDULED, StepStatus.STARTED)
+    said = (StepRequest(step_id="S1", procedure_id="R1"),)
+
+    decision = decide(order, request("update", said, replaces_steps=True), NEW, NOW)
+
+    assert [step.status for step in decision.order.steps] == ["SCHEDULED", "CANCELED", "STARTED"]
+    assert [remark.type for remark in decision.remarks] == ["order.cancelled", "order.noted", "order.updated"]
+
+
+def test_a_whole_procedure_says_nothing_of_other_procedures_and_other_order_numbers() -> None:
+    order = booked(StepStatus.SCHEDULED, StepStatus.SCHEDULED)
+    theirs = Number(number="F2")
+    steps = (order.steps[0], replace(order.steps[1], filler=theirs), Step(step_id="S9", procedure_id="R9"))
+    said = (StepRequest(step_id="S1", procedure_id="R1", filler=Number(number="F1")),)
+
+    decision = decide(replace(order, steps=steps), request("update", said, replaces_steps=True), NEW, NOW)
+
+    assert {step.status for step in decision.order.steps} == {StepStatus.SCHEDULED}

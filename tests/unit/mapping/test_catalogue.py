@@ -210,3 +210,15 @@ def test_a_failing_test_names_the_line_of_its_expectation() -> None:
 def test_tests_are_chosen_by_name() -> None:
     tests = "tests:\n  - {name: one, message: MSH, change: {}}\n"
     assert run_tests(load(base=PARENT + tests), "something else") == []
+
+
+def test_a_type_without_event_fits_any_event() -> None:
+    catalogue = load(base=PARENT.replace("hl7/ORM^O01", "hl7/ORM"))
+
+    assert catalogue.find(message()) is not None
+
+
+def test_two_mappings_of_one_type_clash_when_one_of_them_takes_any_event() -> None:
+    other = PARENT.replace("mapping: base", "mapping: other").replace("hl7/ORM^O01", "hl7/ORM")
+
+    assert codes(base=PARENT, other=other) == [("M051", "other.yaml")]

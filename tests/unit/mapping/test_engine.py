@@ -181,7 +181,7 @@ def test_a_cancel_is_read_for_identifiers_alone(translate: Translate) -> None:
     assert set(item) == {"PatientID", "StudyInstanceUID", "RequestedProcedureID", STEP}
 
 
-@pytest.mark.parametrize(("mapped", "action"), [("NW: create", "create"), ("NW: ignore", ""), ("XX: create", "")])
+@pytest.mark.parametrize(("mapped", "action"), [("NW: create", "create"), ("NW: ignore", "ignore"), ("XX: create", "")])
 def test_order_control_codes(translate: Translate, mapped: str, action: str) -> None:
     translation = translate("", head=f"action: {{from: ORC-1, map: {{{mapped}}}}}")
     assert (translation.outputs[0].action, translation.outputs[0].control) == (action, "NW")

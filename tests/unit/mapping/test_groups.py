@@ -59,3 +59,21 @@ def test_an_obr_that_no_order_uses_is_an_orphan() -> None:
 def test_another_segment_may_start_the_orders() -> None:
     groups, _ = shape("ZOR|1", "OBX|x", "ZOR|2", one_per="ZOR")
     assert groups == [{"ZOR": ["1"], "OBX": ["x"]}, {"ZOR": ["2"]}]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            ["ORC|1", "OBR|a", "IPC|x", "IPC|y", "ORC|2", "OBR|b", "IPC|z"],
+            [
+                {"ORC": ["1"], "OBR": ["a"], "IPC": ["x"]},
+                {"ORC": ["1"], "OBR": ["a"], "IPC": ["y"]},
+                {"ORC": ["2"], "OBR": ["b"], "IPC": ["z"]},
+            ],
+        ),
+        (["ORC|1"], [{"ORC": ["1"]}]),
+    ],
+)
+def test_each_ipc_of_an_order_may_be_a_group(lines: list[str], expected: list[dict[str, list[str]]]) -> None:
+    assert shape(*lines, one_per="IPC") == (expected, [])

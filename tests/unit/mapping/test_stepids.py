@@ -35,3 +35,12 @@ def test_steps_that_would_share_a_derived_id_are_numbered(entries: list[dict[str
 
 def test_an_entry_without_step_is_left_alone() -> None:
     assert number_steps([{"AccessionNumber": "A1"}, {}]) == [{"AccessionNumber": "A1"}, {}]
+
+
+def test_steps_side_by_side_in_one_entry_are_numbered_too() -> None:
+    two = {**entry("A1"), "ScheduledProcedureStepSequence": [{"ScheduledProcedureStepID": "A1"}] * 2}
+
+    (numbered,) = number_steps([two])
+
+    found = [step["ScheduledProcedureStepID"] for step in numbered["ScheduledProcedureStepSequence"]]
+    assert found == ["A1-1", "A1-2"]

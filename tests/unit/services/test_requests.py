@@ -88,3 +88,12 @@ def test_a_message_without_step_and_patient_names_neither() -> None:
 )
 def test_a_start(date: str, time: str, start: str) -> None:
     assert start_text(date, time) == start
+
+
+def test_every_item_of_the_step_sequence_is_a_step() -> None:
+    item = output().item | {"ScheduledProcedureStepSequence": [{"ScheduledProcedureStepID": n} for n in ("S1", "S2")]}
+
+    (request,) = order_requests([Output(group=1, action="create", control="NW", item=item, replaces_steps=True)], "H")
+
+    assert [said.step_id for said in request.steps] == ["S1", "S2"]
+    assert request.replaces_steps
