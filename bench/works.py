@@ -44,13 +44,12 @@ class Site:
         return self.folder / "worklists" / servers.AE
 
     def start_broker(self, orders: int) -> Server:
-        """Start the broker, and send it orders until it has *orders* in its list."""
-        broker = servers.start_broker(self.folder / "broker")
+        """Start a new broker, send it *orders* orders, and write its list for the peers."""
+        broker = servers.start_broker(self.folder / f"broker-{orders}")
         self.running.append(broker)
-        known = len(list(self.worklists.glob("*.wl")))
         began = time.perf_counter()
-        asyncio.run(scenes.send_orders(broker.hl7_port, range(FIRST + known, FIRST + orders)))
-        print(f"{orders - known} orders sent in {time.perf_counter() - began:.1f} s")
+        asyncio.run(scenes.send_orders(broker.hl7_port, range(FIRST, FIRST + orders)))
+        print(f"{orders} orders sent in {time.perf_counter() - began:.1f} s", flush=True)
         count = asyncio.run(scenes.copy_worklist(broker, self.worklists))
         if count != orders:
             raise PeerFault(f"the broker lists {count} of {orders} orders")
@@ -132,7 +131,7 @@ def crowd(site: Site) -> Iterator[Row]:
 
 def long_list(site: Site) -> Iterator[Row]:
     """One of 10,000."""
-    work = scenes.find(lambda turn: scenes.by_accession(FIRST + turn * 50), 200, 1, is_open=False)
+    work = scenes.find(lambda turn: scenes.by_accession(FIRST + turn * (MANY // 200)), 200, 1, is_open=False)
     yield site.time("worklist, 1 of 10,000, association to release", work, WORKLIST_PEERS, "<= 1")[0]
 
 

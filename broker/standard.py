@@ -1,4 +1,4 @@
-"""The tables of DICOM PS3.6: those of pydicom, read without pydicom, whose import would be a fifth of the broker's start."""
+"""The tables of DICOM PS3.6: those of pydicom, read without pydicom, whose import costs a sixth of all imports."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Verbs(click.Group):
         """Import the verb's command."""
         if name not in VERBS:
             return None
-        gc.disable()  # what an import makes stays; looking for garbage in it, over and over, takes a fifth of its time
+        gc.disable()  # what an import makes stays; no use looking for garbage in it, over and over
         command = importlib.import_module(f"broker.cli.{VERBS[name][0]}").command
         gc.freeze()
         gc.enable()
