@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -23,9 +23,13 @@ class FieldType:
     repeats: bool
 
 
+KEPT = 4096
+"""So many answers are remembered: mappings that have a parent ask the same again."""
+
 _WITHDRAWN = FieldType(name="WITHDRAWN", datatype="ST", repeats=False)
 
 
+@lru_cache(maxsize=KEPT)
 def field(segment: str, n: int, version: str = DEFAULT_VERSION) -> FieldType | None:
     """Find field *n* of *segment*; None where no version has it, and for Z segments."""
     return next((found for known in _from(version) if (found := _segment(known, segment).get(n))), None)
@@ -37,11 +41,13 @@ def fields(segment: str, version: str = DEFAULT_VERSION) -> dict[int, FieldType]
     return {n: found for n in sorted(numbers) if (found := field(segment, n, version))}
 
 
+@lru_cache(maxsize=KEPT)
 def components(datatype: str, version: str = DEFAULT_VERSION) -> tuple[FieldType, ...]:
     """Give the components of *datatype* in order; a simple datatype has none."""
     return next((found for known in _from(version) if (found := _datatypes(known).get(datatype))), ())
 
 
+@lru_cache(maxsize=KEPT)
 def segment_exists(segment: str) -> bool:
     """Say whether any version of the standard has *segment*."""
     return any(_segment(known, segment) for known in VERSIONS)

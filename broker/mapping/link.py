@@ -96,8 +96,12 @@ def _without(rules: dict[str, Rule], dropped: Text, path: list[str], report: Rep
 def _merge_action(child: Rule | None, parent: Rule | None) -> Rule | None:
     if child is None or parent is None:
         return child or parent
-    merged = {**(parent.map or {}), **(child.map or {})}
-    return replace(child, map=merged, source=child.source or parent.source, join=child.join or parent.join)
+    if child.given & VALUE_SETTINGS:
+        given = parent.given - VALUE_SETTINGS
+        parent = replace(parent, source=(), value=None, first_of=(), join=(), uid_from=(), given=given)
+    changed: dict[str, Any] = {name: getattr(child, name) for name in (_FIELD_OF.get(g, g) for g in child.given)}
+    changed["map"] = {**(parent.map or {}), **(child.map or {})}
+    return replace(parent, **changed, key=child.key, place=child.place, given=parent.given | child.given)
 
 
 def _merge_attributes(child: Mapping[str, Rule], parent: Mapping[str, Rule]) -> dict[str, Rule]:

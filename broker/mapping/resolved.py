@@ -107,7 +107,9 @@ def _merge(child: Block, parent: Block) -> Block:
 
 
 def _joined(child: Block, parent: Block, inner: str) -> Block:
-    joined = Block(entries={**parent.entries, **child.entries}, place=child.place)
+    is_own = bool(child.entries.keys() & VALUE_SETTINGS)
+    kept = {name: entry for name, entry in parent.entries.items() if not (is_own and name in VALUE_SETTINGS)}
+    joined = Block(entries={**kept, **child.entries}, place=child.place)
     mine, inherited = child.get(inner), parent.get(inner)
     if isinstance(mine, Block) and isinstance(inherited, Block):
         return _with(joined, inner, Block(entries={**inherited.entries, **mine.entries}, place=mine.place))

@@ -96,13 +96,20 @@ def find_typed(
 ) -> Typed | None:
     """Find what stands at a path; None when the standard has no such place. *declared* types Z fields."""
     if segment.startswith("Z"):
-        name = f"{segment}-{field}"
-        top = Typed(name=name, datatype=declared.get(name, ""))
-    else:
-        found = dictionary.field(segment, field, version)
-        if found is None:
-            return None
-        top = Typed(name=found.name, datatype=found.datatype)
+        top = Typed(name=f"{segment}-{field}", datatype=declared.get(f"{segment}-{field}", ""))
+        return _inside(top, component, subcomponent, version)
+    return _find_standard(segment, field, component, subcomponent, version)
+
+
+@lru_cache(maxsize=4096)
+def _find_standard(segment: str, field: int, component: int, subcomponent: int, version: str) -> Typed | None:
+    found = dictionary.field(segment, field, version)
+    if found is None:
+        return None
+    return _inside(Typed(name=found.name, datatype=found.datatype), component, subcomponent, version)
+
+
+def _inside(top: Typed, component: int, subcomponent: int, version: str) -> Typed | None:
     for number in (component, subcomponent):
         if number and top.kind != "untyped":
             below = _below(top, number, version)

@@ -222,3 +222,14 @@ def test_two_mappings_of_one_type_clash_when_one_of_them_takes_any_event() -> No
     other = PARENT.replace("mapping: base", "mapping: other").replace("hl7/ORM^O01", "hl7/ORM")
 
     assert codes(base=PARENT, other=other) == [("M051", "other.yaml")]
+
+
+def test_a_child_may_look_elsewhere_for_the_action() -> None:
+    child = CHILD.replace("{map: {XX: update}}", '{join: [ORC-1, ORC-2.1], with: "_", map: {NW_P1: update}}')
+    catalogue = load(base=PARENT, site=child)
+    mapping = catalogue.find(message("OLDRIS", "2"))
+    assert mapping is not None
+
+    (output,) = mapping.translate(message("OLDRIS", "2"), ZoneInfo("UTC"), datetime(2026, 4, 1, tzinfo=UTC)).outputs
+
+    assert (output.control, output.action) == ("NW_P1", "update")

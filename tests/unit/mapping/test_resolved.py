@@ -43,6 +43,10 @@ def written_out(catalogue: Catalogue, files: dict[str, bytes], name: str) -> str
     ("folder", "name"),
     [
         ("mappings", "ihe/orm-to-mwl"),
+        ("mappings", "ihe/omi-to-mwl"),
+        ("mappings", "ihe/siu-to-mwl"),
+        ("mappings", "examples/status-in-orm"),
+        ("mappings", "examples/omi-date-and-time"),
         ("mappings", "ihe/study-to-oru"),
         ("tests/mappings", "sites/north"),
         ("tests/mappings", "ihe/orm-to-mwl"),
