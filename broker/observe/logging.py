@@ -17,9 +17,7 @@ def configure(stream: TextIO | None = None, *, level: str = "INFO") -> None:
     target = stream or sys.stderr
     is_terminal = target.isatty()
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(
-            timestamp_key="at", pad_event_to=28, exception_formatter=structlog.dev.plain_traceback
-        )  # rich's would show local variables, which may hold a patient
+        structlog.dev.ConsoleRenderer(timestamp_key="at", pad_event_to=28)
         if is_terminal
         else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     )
