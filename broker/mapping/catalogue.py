@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -13,7 +14,7 @@ from broker.mapping.build import build, is_of_type
 from broker.mapping.link import Files, Linked, link
 from broker.mapping.nodes import AllOf, Compare, Condition, Path
 from broker.mapping.parse_file import parse_file
-from broker.mapping.problems import Problem, Report
+from broker.mapping.problems import Problem, Report, TooManyProblems
 from broker.mapping.syntax import MappingFile
 from broker.mapping.testcheck import check_tests
 from broker.mapping.yamlfile import Text
@@ -51,8 +52,11 @@ class Catalogue:
             entry = _entry(file, parsed, files, report)
             if entry is not None and not {one.path for one in entry.linked.chain} & broken:
                 entries[name] = entry
-        for name in _ambiguous(entries, report):
-            entries.pop(name, None)
+        own = Report(report)
+        with suppress(TooManyProblems):
+            for name in list(_ambiguous(entries, own)):
+                entries.pop(name, None)
+        report.add(own.problems)
         problems = sorted(report.problems, key=lambda problem: (problem.place.path, problem.place.line))
         if not entries:
             return None, problems
@@ -95,30 +99,31 @@ def _parse(files: Files, report: Report) -> tuple[dict[str, MappingFile], set[st
     for path in sorted(files):
         if not path.endswith(SUFFIXES):
             continue
-        before = len(report.problems)
-        file = parse_file(path, files[path], report)
-        if file is not None and file.name in parsed:
-            message = f"the mapping '{file.name}' is already in {parsed[file.name].path}"
-            report.error("M003", file.place, message, "give it another name")
-        elif file is not None:
-            parsed[file.name] = file
-        if any(problem.is_error for problem in report.problems[before:]):
+        own = Report(report)
+        with suppress(TooManyProblems):
+            file = parse_file(path, files[path], own)
+            if file is not None and file.name in parsed:
+                message = f"the mapping '{file.name}' is already in {parsed[file.name].path}"
+                own.error("M003", file.place, message, "give it another name")
+            elif file is not None:
+                parsed[file.name] = file
+        report.add(own.problems)
+        if any(problem.is_error for problem in own.problems):
             broken.add(path)
     return parsed, broken
 
 
 def _entry(file: MappingFile, parsed: Mapping[str, MappingFile], files: Files, report: Report) -> Entry | None:
     own = Report(report)
-    linked = link(file, parsed, files, own)
-    if linked is None:
-        report.add(own.problems)
-        return None
-    mapping = build(linked, _digest(linked, files), own)
-    check_tests(file, linked.file, files, own)
+    entry = None
+    with suppress(TooManyProblems):
+        linked = link(file, parsed, files, own)
+        if linked is not None:
+            mapping = build(linked, _digest(linked, files), own)
+            check_tests(file, linked.file, files, own)
+            entry = Entry(mapping=mapping, file=file, linked=linked)
     report.add(own.problems)
-    if any(problem.is_error for problem in own.problems):
-        return None
-    return Entry(mapping=mapping, file=file, linked=linked)
+    return None if any(problem.is_error for problem in own.problems) else entry
 
 
 def _digest(linked: Linked, files: Files) -> str:

@@ -16,7 +16,7 @@ from broker.mapping.items import compile_item
 from broker.mapping.needs import looked_at
 from broker.mapping.nodes import Name, Path, Source
 from broker.mapping.syntax import Rule
-from broker.mapping.terms import Scope, fetch_source, nothing
+from broker.mapping.terms import INHERITED_DEPTH, Scope, fetch_source, nothing
 
 ANY_OTHER = "*"
 """The key of a table that catches what no other does."""
@@ -42,6 +42,8 @@ def compile_rule(rule: Rule, target: Target, scope: Scope) -> tuple[Fetch, Fit]:
 
 def compile_value(rule: Rule, target: Target, scope: Scope) -> Fetch:
     """Make the function that gives the value before it is fitted."""
+    if scope.work.is_too_much(1, rule.place, scope.report):
+        return nothing
     own = _scope_of(rule, scope)
     fetch = _base(rule, target, own)
     if rule.clean:
@@ -105,9 +107,13 @@ def inherit(scope: Scope, term: Name) -> Fetch:
     if scope.inherited is None:
         scope.report.error("M044", term.place, "there is no rule to inherit: no parent sets this attribute")
         return nothing
+    if scope.inherited_depth >= INHERITED_DEPTH:
+        message = f"more than {INHERITED_DEPTH} rules inherit one from another"
+        scope.report.error("M044", term.place, message, "write the rule out here")
+        return nothing
     parent = scope.inherited
     target = Target(name=scope.target, vr=scope.vr)
-    own = replace(scope, inherited=parent.inherited)
+    own = replace(scope, inherited=parent.inherited, inherited_depth=scope.inherited_depth + 1)
     return compile_value(parent, target, own)
 
 

@@ -91,12 +91,13 @@ class Converted(str):
 class Context:
     """The state of one run over one group. Rules set *origin* with every value that they find.
 
+    *turns* counts those of all ``each``.
     *values* are those at the plain *places*; *indexes* find segments by what a component says; *used* is filled when tracing.
     """
 
     __slots__ = (
         "count", "facts", "indexes", "is_tracing", "lines", "n", "origin", "ours", "places", "refused", "remarks",
-        "segments", "theirs", "used", "values",
+        "segments", "theirs", "turns", "used", "values",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +121,7 @@ class Context:
         self.origin = NOWHERE
         self.n = 0
         self.count = 0
+        self.turns = 0
         self.places = places
         self.segments = segments
         self.indexes: dict[tuple[str, int, int], dict[str, Segment]] = {}

@@ -88,7 +88,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     ),
     "M022": _explained(
         "a mapping extends itself",
-        "Following extends from parent to parent comes back to this file.",
+        "Following extends from parent to parent comes back to this file, or to no end: 32 mappings may stand one on another.",
         "mapping: sites/example\nextends: sites/example\n",
         "mapping: sites/example\nextends: ihe/orm-to-mwl\n",
     ),
@@ -135,7 +135,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "M044": _explained(
         "no such name",
         "$name refers to a let of this file or of one of its parents; $inherited to the parent's rule for the same "
-        "attribute. A let may not lead back to itself.",
+        "attribute. A let may not lead back to itself, and names of names may not come to more than 100,000 sources.",
         "set:\n  AccessionNumber: $filer.1",
         "let:\n  filer: ORC-3 or OBR-3\nset:\n  AccessionNumber: $filer.1",
     ),

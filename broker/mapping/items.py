@@ -22,6 +22,9 @@ from broker.mapping.terms import Scope, check_path
 
 CODE_VALUES = ("CodeValue", "LongCodeValue")
 
+TURNS_LIMIT = 10_000
+"""Of all ``each`` of one order: inside one another they multiply."""
+
 CompileRule = Callable[[Rule, Target, Scope], tuple[Fetch, Fit]]
 
 
@@ -109,7 +112,7 @@ def compile_item(rule: Rule, target: Target, scope: Scope, test: Test | None, co
 
     if rule.each is None:
         return one
-    turns = _turns(rule.each, scope)
+    turns = _turns(rule.each, target, scope)
 
     def several(context: Context) -> Any:
         items = [made for _ in turns(context) if test is None or test(context) if (made := one(context))]
@@ -118,7 +121,7 @@ def compile_item(rule: Rule, target: Target, scope: Scope, test: Test | None, co
     return several
 
 
-def _turns(each: Each, scope: Scope) -> Callable[[Context], Iterator[None]]:
+def _turns(each: Each, target: Target, scope: Scope) -> Callable[[Context], Iterator[None]]:
     """Give the generator that puts the context on each segment or repetition in turn, and back in the end."""
     if each.fact is not None:
         scope.report.error("M045", each.place, f"no list '{each.fact.text}' in a message", "write a segment or a field")
@@ -137,7 +140,12 @@ def _turns(each: Each, scope: Scope) -> Callable[[Context], Iterator[None]]:
         found = segments.get(name, [])
         ones: Sequence[str | Segment] = found[0].repetitions(field) if field and found else found
         for turn, one in enumerate(ones, 1):
-            context.n = turn
+            context.n, context.turns = turn, context.turns + 1
+            if context.turns > TURNS_LIMIT:
+                if context.turns == TURNS_LIMIT + 1:
+                    text = f"more than {TURNS_LIMIT} items in one order, the rest is left out"
+                    context.remark(target.name, "structure", text, each.place)
+                break
             if isinstance(one, str):
                 places.turn_to_repetition(values, found[0], field, turn, one)
             else:

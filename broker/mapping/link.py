@@ -16,6 +16,8 @@ Files = Mapping[str, bytes]
 
 VALUE_SETTINGS = frozenset({"from", "value", "first_of", "join", "uid_from"})
 
+PARENTS_LIMIT = 32
+
 _FIELD_OF = {"from": "source", "with": "with_text", "as": "conversion"}
 
 
@@ -54,6 +56,9 @@ def _chain(file: MappingFile, known: Mapping[str, MappingFile], report: Report) 
         if parent in chain:
             names = " -> ".join(link.name for link in [*chain, parent])
             report.error("M022", wanted.place, f"the mapping extends itself: {names}")
+            return None
+        if len(chain) > PARENTS_LIMIT:
+            report.error("M022", file.place, f"more than {PARENTS_LIMIT} mappings stand one on another")
             return None
         chain.append(parent)
     return tuple(chain)

@@ -11,6 +11,9 @@ from typing import Literal
 Severity = Literal["error", "warning"]
 
 EXCERPT_LENGTH = 200
+CHOICES_LIMIT = 6_000
+PROBLEM_LIMIT = 500
+"""Of one file: who has made more mistakes mends these first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,10 @@ class Problem:
         return self.severity == "error"
 
 
+class TooManyProblems(Exception):
+    """A file has more mistakes than anybody reads; the last problem of the report says so."""
+
+
 class Report:
     """Collects the problems of one pass; knows the lines of the files (those of *whole*), for the excerpts."""
 
@@ -68,6 +75,11 @@ class Report:
         excerpt = lines[place.line - 1][:EXCERPT_LENGTH] if 0 < place.line <= len(lines) else ""
         problem = Problem(code=code, place=place, message=message, hint=hint, excerpt=excerpt, severity=severity)
         self.add([problem])
+        if len(self.problems) == PROBLEM_LIMIT:
+            last = Place(path=place.path, line=place.line)
+            message = f"more than {PROBLEM_LIMIT} problems: the rest is not told"
+            self.add([Problem(code="M001", place=last, message=message, hint="mend these first")])
+            raise TooManyProblems
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Take over problems, each once: a mistake in a parent is found again in every child."""
@@ -79,7 +91,8 @@ class Report:
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
     """Say which of *choices* may have been meant: ``did you mean 'PatientID'?``, or nothing."""
-    close = get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    known = list(choices)
+    close = get_close_matches(word, known, n=1, cutoff=0.6) if len(known) <= CHOICES_LIMIT else []
     return f"did you mean '{close[0]}'?" if close else ""
 
 

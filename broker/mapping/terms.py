@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from broker.mapping import facts, types
@@ -12,14 +12,33 @@ from broker.mapping.context import NOWHERE, NULL, Context, Fetch, Origin
 from broker.mapping.fetch import Wanted, fetch_path
 from broker.mapping.nodes import Constant, Fact, Name, Path, Source, Term
 from broker.mapping.places import Places
-from broker.mapping.problems import Report, suggestion
+from broker.mapping.problems import Place, Report, suggestion
 from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Each, Rule
 from broker.mapping.types import Typed
 
 LET_DEPTH = 8
+INHERITED_DEPTH = 8
+WORK_LIMIT = 100_000
+"""Sources and rules that a mapping comes to when its names are written out: names of names grow without end."""
 
 DECLARE_HINT = "Z fields have no type: say as: ..., or declare: {ZXX-1: TS}"
+
+
+@dataclass(slots=True)
+class Work:
+    """How many sources and rules were compiled so far."""
+
+    done: int = 0
+
+    def is_too_much(self, more: int, place: Place, report: Report) -> bool:
+        """Count *more*; say whether that is more than a mapping may come to, and report it once (M044)."""
+        was_too_much, self.done = self.done > WORK_LIMIT, self.done + more
+        is_too_much = self.done > WORK_LIMIT
+        if is_too_much and not was_too_much:
+            message = f"with its names written out, the mapping has more than {WORK_LIMIT} sources"
+            report.error("M044", place, message, "let fewer names stand for other names")
+        return is_too_much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +67,8 @@ class Scope:
     each: Each | None = None
     inherited: Rule | None = None
     depth: int = 0
+    inherited_depth: int = 0
+    work: Work = field(default_factory=Work)
 
 
 Inherit = Callable[[Scope, Name], Fetch]
@@ -77,6 +98,8 @@ def fetch_term(term: Term, scope: Scope, inherit: Inherit) -> Fetch:
 
 
 def _term(term: Term, scope: Scope, inherit: Inherit) -> Fetch | Plain:
+    if scope.work.is_too_much(1, term.place, scope.report):
+        return nothing
     match term:
         case Path():
             return _path(term, scope, Origin(term.text, term.segment, term.field, term.component))
@@ -130,6 +153,8 @@ def _name(term: Name, scope: Scope, inherit: Inherit) -> Fetch:
         return nothing
     if scope.depth >= LET_DEPTH:
         scope.report.error("M044", term.place, f"'{term.name}' goes round in a circle")
+        return nothing
+    if scope.work.is_too_much(len(source), term.place, scope.report):
         return nothing
     below = replace(scope, depth=scope.depth + 1)
     if term.component and all(isinstance(one, Path) for one in source):

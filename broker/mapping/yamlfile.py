@@ -143,9 +143,10 @@ def _node(path: str, event: yaml.NodeEvent) -> Node:
     place = _place(path, event)
     if isinstance(event, yaml.AliasEvent) or event.anchor:
         raise _Refused(place, "anchors and aliases (& and *) are not used here", "write it out, or use let or extends")
+    tag = getattr(event, "tag", None)
+    if tag not in (None, "!"):
+        raise _Refused(place, f"the tag {tag} is not used here", "every value is text: leave it out")
     if isinstance(event, yaml.ScalarEvent):
-        if event.tag is not None and event.tag != "!":
-            raise _Refused(place, f"the tag {event.tag} is not used here", "every value is text: leave it out")
         return Text(value=event.value, place=place, offset=1 if event.style in ("'", '"') else 0)
     if isinstance(event, yaml.MappingStartEvent):
         return Block(place=place)
