@@ -20,7 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "show": ("show", "Show a mapping written out, or as an interface document."),
     "mappings": ("mapping_sets", "List, reload or roll back the mappings of the running broker."),
     "explain": ("explain", "Explain a problem that broker check reports."),
-    "schema": ("schema", "Print the JSON Schema of mapping files, for editors."),
+    "schema": ("schema", "Print the JSON Schema of mapping files or of the configuration, for editors."),
     "try": ("try_message", "Show how a mapping translates one message."),
     "send": ("send", "Send HL7 messages over MLLP and print each answer."),
     "ping": ("ping", "Ask nodes and destinations whether they answer."),

@@ -8,18 +8,29 @@ from typing import Any
 
 import click
 
-from broker.mapping.schema import mapping_schema
 
-SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {"mapping": mapping_schema}
+def _mapping() -> dict[str, Any]:
+    from broker.mapping.schema import mapping_schema
+
+    return mapping_schema()
+
+
+def _configuration() -> dict[str, Any]:
+    from broker.config.schema import configuration_schema
+
+    return configuration_schema()
+
+
+SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {"mapping": _mapping, "configuration": _configuration}
 
 
 @click.command()
 @click.argument("which", type=click.Choice(list(SCHEMAS)))
 def command(which: str) -> None:
-    """Print the JSON Schema (draft-07) of a mapping file.
+    """Print the JSON Schema (draft-07) of a mapping file or of the configuration.
 
     An editor with the YAML language server uses it by a first line such as
-    "# yaml-language-server: $schema=../schema/mapping-v1.json".
+    "# yaml-language-server: $schema=../schema/mapping-v1.json", which both kinds of files that are shipped have.
     """
     click.echo(written(SCHEMAS[which]()))
 
