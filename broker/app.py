@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -44,6 +44,7 @@ from broker.services.received import ListenerRules
 from broker.services.reconcile import Reconciliation
 from broker.services.retention import AgedReader, Retention
 from broker.services.studies import Studies
+from broker.services.workers import Workers
 from broker.services.worklist import Worklist
 from broker.store.store import Store
 from broker.ul.negotiation import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Choice, first_of
@@ -55,10 +56,6 @@ from broker.wiring import now
 log = structlog.get_logger()
 
 GRACE_SECONDS = 10.0
-RESTART_SECONDS = 1.0
-LONGEST_RESTART_SECONDS = 60.0
-STORE_WAIT_SECONDS = 4.0
-"""The longest wait of a worker for a store that is away."""
 DATA_SET_SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, "1.2.840.10008.1.2.2")
 
 
@@ -76,7 +73,7 @@ class App:
         self.stopping = asyncio.Event()
         self.ready = asyncio.Event()
         self._death: BaseException | None = None
-        self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._workers = Workers()
         self._health: dict[str, Health] = {}
         self._listeners: list[MllpServer] = []
         self._dicom: list[DicomServer] = []
@@ -87,7 +84,7 @@ class App:
             await self._open(stack)
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(self._web.serve())
-                workers = [group.create_task(self._keep_running(name)) for name in self._workers]
+                workers = self._workers.start(group)
                 gc.collect()
                 gc.freeze()
                 self.ready.set()
@@ -123,7 +120,7 @@ class App:
         self._outbox.attach(self.store, is_shared=self.store.is_shared)
         self._mappings = wiring.mappings(configuration, catalogue, self.store, self.metrics)
         await self._mappings.open()
-        self._workers["mappings"] = self._mappings.watch
+        self._workers.add("mappings", self._mappings.watch)
         self._spool = Spool(configuration.spool, self.ids)
         stack.callback(self._spool.close)
         self._build_services()
@@ -155,7 +152,7 @@ class App:
         leases = Leases(tuple(self.configuration.destinations), self._spool.id, self.store)
         await leases.renew()
         stack.push_async_callback(leases.release)
-        self._workers["leases"] = leases.run
+        self._workers.add("leases", leases.run)
         return leases
 
     async def _open_listeners(self, stack: AsyncExitStack) -> None:
@@ -193,21 +190,6 @@ class App:
             for server in self._dicom:
                 group.create_task(server.stop(GRACE_SECONDS))
 
-    async def _keep_running(self, name: str) -> None:
-        """Run a worker for ever: one that fails starts again, with back-off; one that only misses the store, soon."""
-        wait = RESTART_SECONDS
-        while True:
-            try:
-                await self._workers[name]()
-            except Exception as fault:
-                if isinstance(fault, BrokerError) and fault.ack == "AR":
-                    log.warning("worker.waiting", worker=name, error=fault.code)
-                    wait = min(wait, STORE_WAIT_SECONDS)
-                else:
-                    log.exception("worker.failed", worker=name, error=type(fault).__name__)
-            await asyncio.sleep(wait)
-            wait = min(LONGEST_RESTART_SECONDS, wait * 2)
-
     def _build_services(self) -> None:
         dicom, zone = self.configuration.dicom, ZoneInfo(self.configuration.timezone)
         self._intake = Intake(self._outbox, lambda: self._mappings.current, zone, now, self.ids, self.metrics)
@@ -219,26 +201,26 @@ class App:
         self._reconciliation = Reconciliation(
             self._outbox, self.store.studies, self._rules, self._spool.put_aside, now, self.ids, self.metrics
         )
-        self._workers["held studies"] = self._reconciliation.watch
+        self._workers.add("held studies", self._reconciliation.watch)
         self._studies = Studies(
             self._outbox, self.store.studies, self._rules, now, self.ids, self.metrics, self._reconciliation.wake
         )
         self._storage = Storage(self._spool, self._studies, now, IMPLEMENTATION_UID, IMPLEMENTATION_VERSION)
-        self._workers["quiet time"] = self._studies.watch_quiet_time
+        self._workers.add("quiet time", self._studies.watch_quiet_time)
         retention = self.configuration.retention
         kept: dict[str, tuple[AgedReader, timedelta]] = {
             "deliveries": (self.store.deliveries, retention.delivered),
             "events": (self.store.events, retention.events),
             "messages": (self.store.messages, retention.messages),
         }
-        self._workers["retention"] = Retention(kept, self.store, now).run
+        self._workers.add("retention", Retention(kept, self.store, now).run)
 
     def _build_couriers(self, duty: Duty) -> None:
         for name in self.configuration.destinations:
             carrier = wiring.carrier(self.configuration, name, lambda: self._mappings.current)
             courier = Courier(name, carrier, self.store.deliveries, self._outbox, duty, now, self.ids, self.metrics)
             self._health[name] = courier.health
-            self._workers[f"destination {name}"] = courier.run
+            self._workers.add(f"destination {name}", courier.run)
         dicom = self.configuration.dicom
         private = wiring.private_classes(dicom)
         self._acceptance = Acceptance(STORAGE_CLASSES, private)
@@ -257,9 +239,9 @@ class App:
                 self.metrics,
             )
             self._health[ae] = forwarder.health
-            self._workers[f"archive {ae}"] = forwarder.run
-            self._workers[f"probe {ae}"] = partial(
-                self._acceptance.watch, ae, archive, frozenset().union(*private.values())
+            self._workers.add(f"archive {ae}", forwarder.run)
+            self._workers.add(
+                f"probe {ae}", partial(self._acceptance.watch, ae, archive, frozenset().union(*private.values()))
             )
 
     def _dicom_services(self) -> dict[str, Service]:

@@ -21,8 +21,8 @@ KEYS = frozenset(
     connections control_id count database delivery destination digest event_id event_type exception facility file
     folder frames gap host instances instead_of items jobs kind library limit line listener listeners lost mapping mappings
     message_id message_type milliseconds modality node number objects order_id outcome part path peer pid port ports
-    problem_key problems removed restarts role rule samples seconds series site size sop_class sop_uid spool stage state status step_id
-    study_uid task transfer_syntax type uid unfinished url user version waiting warnings where worker zone
+    problem_key problems removed restarts role rule samples seconds series site size sop_class sop_uid spool stage state status
+    step_id study_uid task transfer_syntax type uid unfinished url user version waiting warnings where worker zone
     """.split()
 )
 """Keys whose values are logged as they are: technical, or identifiers without a person."""
