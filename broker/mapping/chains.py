@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from broker.mapping.context import NULL, Context, Fetch, Origin
 
@@ -22,20 +22,8 @@ class Plain:
     is_text: bool
 
 
-Step = tuple[int, int, Origin]
-"""A guard and a place: of several steps the first counts whose guard has something."""
-
-
-class Lead(NamedTuple):
-    """Where a function looks first, for one text (*is_text*) or others; *is_all*: it looks nowhere else."""
-
-    steps: tuple[Step, ...] = ()
-    is_text: bool = False
-    is_all: bool = False
-
-
-Leads = dict[Fetch, Lead]
-"""What is known of functions: by it most values are found without calling them."""
+Leads = dict[Fetch, Plain]
+"""The plain places where functions look first: what is there they would give, so that they need not be called."""
 
 
 def first_of(fetches: Sequence[Fetch | Plain], null_stops: bool, leads: Leads) -> Fetch:
@@ -52,7 +40,7 @@ def first_of(fetches: Sequence[Fetch | Plain], null_stops: bool, leads: Leads) -
         return None
 
     if joined[0] in leads:
-        leads[fetch] = leads[joined[0]]._replace(is_all=False)
+        leads[fetch] = leads[joined[0]]
     return fetch
 
 
@@ -89,7 +77,7 @@ def _without_null(fetch: Fetch) -> Fetch:
 
 
 def _walk(places: Sequence[Plain], guards: Sequence[int], null_stops: bool, leads: Leads) -> Fetch:
-    steps = tuple((guard, plain.place, plain.origin) for guard, plain in zip(guards, places, strict=True))
+    steps = [(guard, plain.place, plain.origin) for guard, plain in zip(guards, places, strict=True)]
 
     def fetch(context: Context) -> Any:
         values = context.values
@@ -101,6 +89,6 @@ def _walk(places: Sequence[Plain], guards: Sequence[int], null_stops: bool, lead
                     return value
         return None
 
-    if null_stops:
-        leads[fetch] = Lead(steps, is_text=all(plain.is_text for plain in places), is_all=True)
+    if null_stops and guards[0] == places[0].place:
+        leads[fetch] = places[0]
     return fetch

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from broker.hl7.message import NULL, Segment
-from broker.mapping.places import Places, Values
+from broker.mapping.places import ALL_FLAGS, Places, Values
 from broker.mapping.problems import Place
 
 __all__ = [
@@ -91,12 +91,12 @@ class Converted(str):
 class Context:
     """The state of one run over one group. Rules set *origin* with every value that they find.
 
-    *turns* counts those of all ``each``.
-    *values* are those at the plain *places*; *indexes* find segments by what a component says; *used* is filled when tracing.
+    *values* are those at the plain *places*, *flags* say which fields are there; *indexes* find segments by what a
+    component says; *used* is filled when tracing; *turns* counts those of all ``each``.
     """
 
     __slots__ = (
-        "count", "facts", "indexes", "is_tracing", "lines", "n", "origin", "ours", "places", "refused", "remarks",
+        "count", "facts", "flags", "indexes", "is_tracing", "lines", "n", "origin", "ours", "places", "refused", "remarks",
         "segments", "theirs", "turns", "used", "values",
     )  # fmt: skip
 
@@ -125,7 +125,8 @@ class Context:
         self.places = places
         self.segments = segments
         self.indexes: dict[tuple[str, int, int], dict[str, Segment]] = {}
-        values = places.read(segments)
+        values, flags = places.read(segments)
+        self.flags = ALL_FLAGS if is_tracing else flags
         self.values = Watched(values, self) if is_tracing else values
 
     def remark(self, target: str, kind: RemarkKind, text: str, place: Place) -> None:

@@ -13,7 +13,7 @@ from broker.hl7.message import NULL, Message, Segment
 from broker.mapping.conditions import Test
 from broker.mapping.context import Context, Fetch, Origin, Refusal, Refused, Remark, TraceLine
 from broker.mapping.groups import DETAIL, Group, split
-from broker.mapping.items import Attribute, fill
+from broker.mapping.items import Attributes, fill
 from broker.mapping.places import Places
 from broker.mapping.problems import Place
 from broker.mapping.profiles import STEP
@@ -111,9 +111,9 @@ class Translator:
     actions: Mapping[str, str]
     default_action: str
     action_place: Place
-    attributes: tuple[Attribute, ...]
-    identifiers: tuple[Attribute, ...]
-    detailed: tuple[Attribute, ...]
+    attributes: Attributes
+    identifiers: Attributes
+    detailed: Attributes
     detail_segments: frozenset[str] = field(default_factory=frozenset)
     test: Test | None = None
 
@@ -161,7 +161,7 @@ class Translator:
             replaces_steps=self.replaces_steps,
         )
 
-    def _wanted(self, action: str, group: Group) -> tuple[Attribute, ...]:
+    def _wanted(self, action: str, group: Group) -> Attributes:
         if action in FULL_ACTIONS:
             return self.attributes
         has_detail = any(name in group.segments for name in self.detail_segments)

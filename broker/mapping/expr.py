@@ -30,6 +30,7 @@ from broker.mapping.yamlfile import Text
 
 LENGTH_LIMIT = 2_000
 NESTING_LIMIT = 20
+HIGHEST = 999
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -128,8 +129,8 @@ class _Reader:
 
     def _path(self, token: re.Match[str], place: Place) -> Path:
         numbers = [int(token[name] or 0) for name in ("field", "component", "sub")]
-        if any(token[name] is not None and int(token[name]) == 0 for name in ("field", "component", "sub")):
-            raise _Fault(place, "fields and components count from 1", _PATH_HINT)
+        if any(token[name] and not 1 <= int(token[name]) <= HIGHEST for name in ("field", "component", "sub")):
+            raise _Fault(place, f"fields and components count from 1 to {HIGHEST}", _PATH_HINT)
         segment_pick, pick = token["segment_pick"], token["pick"]
         return Path(
             segment=token["segment"],

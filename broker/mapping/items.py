@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
+from operator import not_
 from typing import Any
 
 from broker.hl7.message import Segment
 from broker.mapping import types
-from broker.mapping.chains import Lead, Step
 from broker.mapping.conditions import Test
 from broker.mapping.context import NOWHERE, NULL, Context, Fetch, Origin, Refusal, Refused, TraceLine
 from broker.mapping.convert import plain_limit
 from broker.mapping.finish import Fit, Target
-from broker.mapping.needs import looked_at
-from broker.mapping.places import NONE
+from broker.mapping.needs import looked_at, needed_fields, on_missing
+from broker.mapping.places import ALL_FLAGS, NONE
 from broker.mapping.problems import Place
-from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Each, Rule
 from broker.mapping.terms import Scope, check_path
 
@@ -25,6 +25,9 @@ CODE_VALUES = ("CodeValue", "LongCodeValue")
 TURNS_LIMIT = 10_000
 """Of all ``each`` of one order: inside one another they multiply."""
 
+PLANS_KEPT = 256
+"""Of each set of attributes; no shape of orders fills the memory."""
+
 CompileRule = Callable[[Rule, Target, Scope], tuple[Fetch, Fit]]
 
 
@@ -32,9 +35,8 @@ CompileRule = Callable[[Rule, Target, Scope], tuple[Fetch, Fit]]
 class Attribute:
     """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks.
 
-    Its value is looked for at *first* (of *origin*), at *steps* (chains.Lead), then by *find* if there is more to do, and
-    made to fit by *fit*; a text of letters and digits at a place, up to *plain_limit* of them, fits as it is.
-    *is_idle*: without anything at its places it is left out.
+    Its value stands at the place *first* (of *origin*), else *find* finds it; *fit* makes it fit, but for a text of letters
+    and digits at *first*, up to *plain_limit* of them. *needs*: without one of these flags it has no value.
     """
 
     keyword: str
@@ -42,21 +44,44 @@ class Attribute:
     vr: str
     first: int
     origin: Origin
-    steps: tuple[Step, ...]
-    find: Fetch | None
+    find: Fetch
     fit: Fit
     plain_limit: int
     on_missing: str
-    is_idle: bool
+    needs: tuple[int, ...] | None
     looked_at: tuple[Origin, ...]
     place: Place
 
 
+Plan = tuple[tuple[Attribute, ...], dict[str, Any]]
+"""The attributes that may have a value, and an item that has None for those of the others that are due."""
+
+
+class Attributes:
+    """Attributes that stand side by side, with *plans* by what is there: a sender's orders are mostly of a few shapes."""
+
+    __slots__ = ("all", "plans")
+
+    def __init__(self, attributes: Iterable[Attribute]) -> None:
+        self.all = tuple(attributes)
+        self.plans: dict[bytes, Plan] = {ALL_FLAGS: (self.all, {})}
+
+    def plan(self, flags: bytes) -> Plan:
+        """Make the plan for orders whose fields are there as *flags* say (places.py)."""
+        live = [one.needs is None or any(flags[flag] for flag in one.needs) for one in self.all]
+        rest = compress(self.all, map(not_, live))
+        plan = tuple(compress(self.all, live)), {one.keyword: None for one in rest if one.on_missing != "skip"}
+        if len(self.plans) >= PLANS_KEPT:
+            self.plans = {ALL_FLAGS: (self.all, {})}
+        self.plans[flags] = plan
+        return plan
+
+
 def compile_attributes(
     rules: Mapping[str, Rule], scope: Scope, compile_rule: CompileRule, prefix: str = ""
-) -> tuple[Attribute, ...]:
+) -> Attributes:
     """Compile the rules of attributes that stand side by side."""
-    return tuple(
+    return Attributes(
         _compile_attribute(keyword, rule, scope, compile_rule, prefix + keyword)
         for keyword, rule in rules.items()
         if scope.kept is None or prefix + keyword in scope.kept
@@ -66,31 +91,29 @@ def compile_attributes(
 def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: CompileRule, path: str) -> Attribute:
     known = types.find_attribute(keyword)
     assert known is not None, keyword
-    on_missing = _on_missing(rule, path, scope.profile) if scope.kept is None else "skip"
+    missing = on_missing(rule, path, scope.profile) if scope.kept is None else "skip"
     target = Target(
         name=path,
         vr=known.vr,
         is_identifier=path in scope.profile.identifiers,
-        is_required=on_missing == "reject",
+        is_required=missing == "reject",
         is_many=known.is_many,
     )
     find, fit = compile_rule(rule, target, scope)
-    lead = scope.leads.get(find, Lead())
-    first, origin, steps = NONE, NOWHERE, lead.steps
-    if steps and steps[0][0] == steps[0][1]:
-        (_, first, origin), steps = steps[0], steps[1:]
+    needs = needed_fields(rule, path, scope)
+    lead = scope.leads.get(find)
+    is_plain = lead is not None and lead.is_text and rule.conversion is None
     return Attribute(
         keyword=keyword,
         path=path,
         vr=known.vr,
-        first=first,
-        origin=origin,
-        steps=steps,
-        find=None if lead.is_all else find,
+        first=lead.place if lead else NONE,
+        origin=lead.origin if lead else NOWHERE,
+        find=find,
         fit=fit,
-        plain_limit=plain_limit(known.vr) if lead.is_text and rule.conversion is None else 0,
-        on_missing=on_missing,
-        is_idle=lead.is_all and on_missing == "skip",
+        plain_limit=plain_limit(known.vr) if is_plain else 0,
+        on_missing=missing,
+        needs=None if needs is None else tuple(scope.places.flag(*one) for one in needs),
         looked_at=tuple(looked_at(rule, scope)),
         place=rule.key,
     )
@@ -100,7 +123,7 @@ def compile_item(rule: Rule, target: Target, scope: Scope, test: Test | None, co
     """Make the function that gives the items of a sequence: one, or one for each segment or repetition."""
     own = replace(scope, each=rule.each or scope.each, null_stops=True, inherited=None, is_converted=False)
     attributes = compile_attributes(rule.item or {}, own, compile_rule, target.name + ".")
-    needs_code = any(attribute.keyword in CODE_VALUES for attribute in attributes)
+    needs_code = any(attribute.keyword in CODE_VALUES for attribute in attributes.all)
 
     def one(context: Context) -> Any:
         item = fill(attributes, context)
@@ -138,6 +161,7 @@ def _turns(each: Each, target: Target, scope: Scope) -> Callable[[Context], Iter
         segments, indexes, n = context.segments, context.indexes, context.n
         places, values, before = context.places, context.values, list(context.values)
         found = segments.get(name, [])
+        flags, all_flags = context.flags, places.with_segment(context.flags, name) if not field else b""
         ones: Sequence[str | Segment] = found[0].repetitions(field) if field and found else found
         for turn, one in enumerate(ones, 1):
             context.n, context.turns = turn, context.turns + 1
@@ -150,43 +174,27 @@ def _turns(each: Each, target: Target, scope: Scope) -> Callable[[Context], Iter
                 places.turn_to_repetition(values, found[0], field, turn, one)
             else:
                 context.segments, context.indexes = {**segments, name: [one]}, {}
+                context.flags = all_flags
                 places.turn_to_segment(values, one)
             yield
-        context.segments, context.indexes, context.n = segments, indexes, n
+        context.segments, context.indexes, context.flags, context.n = segments, indexes, flags, n
         values[:] = before
 
     return turns
 
 
-def _on_missing(rule: Rule, path: str, profile: Profile) -> str:
-    if rule.required or rule.on_missing:
-        return "reject" if rule.required else rule.on_missing
-    if rule.required is None and path in profile.indispensable:
-        return "reject"
-    return "empty" if path in profile.types else "skip"
-
-
-def fill(attributes: tuple[Attribute, ...], context: Context) -> dict[str, Any]:
+def fill(attributes: Attributes, context: Context) -> dict[str, Any]:
     """Run the rules; values by keyword: None where nothing was found but something is due, ``""`` where it is emptied."""
-    item: dict[str, Any] = {}
     values, is_tracing = context.values, context.is_tracing
-    for attribute in attributes:
+    live, empties = attributes.plans.get(context.flags) or attributes.plan(context.flags)
+    item = empties.copy()
+    for attribute in live:
         value = values[attribute.first]
         if value:
             context.origin = attribute.origin
-        else:
-            value = None
-            for guard, place, origin in attribute.steps:
-                if values[guard]:
-                    value = values[place] or None
-                    context.origin = origin
-                    break
-            if value is None and attribute.is_idle:
-                continue
-        if value is None or len(value) > attribute.plain_limit or not value.isalnum():
+        if not value or len(value) > attribute.plain_limit or not value.isalnum():
             try:
-                if value is None and attribute.find is not None:
-                    value = attribute.find(context)
+                value = value or attribute.find(context)
                 if value is not None:
                     value = attribute.fit(value, context)
             except Refusal as refusal:

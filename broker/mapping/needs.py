@@ -1,4 +1,4 @@
-"""What a rule looks at, known before any message: for refusals that say where to send a value."""
+"""What a rule looks at, known before any message: for refusals that say where to send a value, and to skip idle rules."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from broker.mapping.context import Origin
 from broker.mapping.nodes import Name, Path, Term
+from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Rule
 from broker.mapping.terms import Scope
 
@@ -25,3 +26,49 @@ def _places(source: Iterable[Term], scope: Scope, followed: set[str]) -> Iterato
         elif isinstance(term, Name) and term.name in scope.let and term.name not in followed:
             followed.add(term.name)
             yield from _places(scope.let[term.name], scope, followed)
+
+
+Fields = frozenset[tuple[str, int]]
+"""Fields by segment and number; number 0 is the segment."""
+
+
+def on_missing(rule: Rule, path: str, profile: Profile) -> str:
+    """Say what becomes of an order for which the rule at *path* finds nothing: reject, empty or skip."""
+    if rule.required or rule.on_missing:
+        return "reject" if rule.required else rule.on_missing
+    if rule.required is None and path in profile.indispensable:
+        return "reject"
+    return "empty" if path in profile.types else "skip"
+
+
+def needed_fields(rule: Rule, path: str, scope: Scope) -> Fields | None:
+    """Give the fields of which one must be there for the rule to find or refuse anything; None: it may do so anyhow."""
+    if rule.default is not None or rule.value is not None or on_missing(rule, path, scope.profile) == "reject":
+        return None
+    if rule.each is not None:
+        one = rule.each.path
+        return None if rule.each.fact else frozenset({(one.segment, one.field) if one else (rule.each.segment, 0)})
+    found = [needed_fields(one, "", scope) for one in rule.first_of]
+    found += [needed_fields(one, f"{path}.{keyword}", scope) for keyword, one in (rule.item or {}).items()]
+    found += [_fields_of(source, scope, set()) for source in (rule.source, *rule.join, *rule.uid_from)]
+    known = [fields for fields in found if fields is not None]
+    return frozenset().union(*known) if len(known) == len(found) else None
+
+
+def _fields_of(source: Iterable[Term], scope: Scope, followed: set[str]) -> Fields | None:
+    fields: Fields = frozenset()
+    for term in source:
+        if isinstance(term, Path):
+            is_plain = term.segment_pick is None and not term.every_segment
+            fields |= {(term.segment, term.field if is_plain else 0)}
+            continue
+        if not isinstance(term, Name) or term.name not in scope.let:
+            return None
+        if term.name in followed:
+            continue
+        followed.add(term.name)
+        below = _fields_of(scope.let[term.name], scope, followed)
+        if below is None:
+            return None
+        fields |= below
+    return fields

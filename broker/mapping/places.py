@@ -29,6 +29,9 @@ NOTHING, DELETED = [None] * WIDTH, [NULL] * WIDTH
 NONE = -1
 """The place where nothing ever stands."""
 
+ALL_FLAGS = b""
+"""Flags that say: anything may be there."""
+
 KEPT, KEPT_LENGTH = 1024, 200
 """So many fields that recur are kept taken apart, none of them longer: nobody fills the memory with them."""
 
@@ -37,15 +40,16 @@ class FieldPlaces:
     """The places in one field: from *first* on those of its components as text, each its first subcomponent.
 
     *deep* are texts of other components and subcomponents, *made* what is made of the whole; both end in their place,
-    and *others* are all these places.
+    and *others* are all these places. *flag* is the number of the flag that says that the field is there.
     *kept*: what was written for a field that recurs, a department's codes and physicians; None for fields that do not.
     """
 
-    __slots__ = ("deep", "first", "kept", "made", "number", "others")
+    __slots__ = ("deep", "first", "flag", "kept", "made", "number", "others")
 
-    def __init__(self, number: int, first: int) -> None:
+    def __init__(self, number: int, first: int, flag: int) -> None:
         self.number = number
         self.first = first
+        self.flag = flag
         self.deep: list[tuple[int, int, int]] = []
         self.made: list[tuple[Make, int]] = []
         self.others: list[int] = []
@@ -100,6 +104,14 @@ class Places:
         self._fields: dict[str, list[FieldPlaces | None]] = {}
         self._known: dict[Hashable, int] = {}
         self._homes: list[tuple[str, int]] = []
+        self._flags: dict[tuple[str, int], int] = {}
+
+    def flag(self, segment: str, number: int) -> int:
+        """Give the number of the flag that says that a segment (field 0) or one of its fields is there."""
+        if number:
+            return self._field(segment, number).flag
+        self._fields.setdefault(segment, [])
+        return self._flags.setdefault((segment, 0), len(self._flags))
 
     def text(self, segment: str, number: int, component: int = 1, subcomponent: int = 1) -> int:
         """Give the place of a text in field *number*."""
@@ -133,20 +145,30 @@ class Places:
         fields += [None] * (number + 1 - len(fields))
         found = fields[number]
         if found is None:
-            found = fields[number] = FieldPlaces(number, self._add(segment, number, WIDTH))
+            flag = self._flags.setdefault((segment, number), len(self._flags))
+            found = fields[number] = FieldPlaces(number, self._add(segment, number, WIDTH), flag)
         return found
 
     def _add(self, segment: str, number: int, count: int) -> int:
         self._homes += [(segment, number)] * count
         return len(self._homes) - count
 
-    def read(self, segments: Segments) -> Values:
-        """Read what stands at all places."""
+    def read(self, segments: Segments) -> tuple[Values, bytes]:
+        """Read what stands at all places; also give the flags."""
         values: Values = [None] * (len(self._homes) + 1)
+        flags = bytearray(len(self._flags))
         for name, fields in self._fields.items():
             if name in segments:
-                _read(segments[name][0], fields, values)
-        return values
+                if (name, 0) in self._flags:
+                    flags[self._flags[name, 0]] = 1
+                if fields:
+                    _read(segments[name][0], fields, values, flags)
+        return values, bytes(flags)
+
+    def with_segment(self, flags: bytes, segment: str) -> bytes:
+        """Give *flags* with all of *segment*'s: any of its fields may be there in one of its turns."""
+        mine = [flag for (name, _), flag in self._flags.items() if name == segment]
+        return bytes(1 if flag in mine else is_there for flag, is_there in enumerate(flags))
 
     def turn_to_segment(self, values: Values, segment: Segment) -> None:
         """Write what *segment* has into *values*, in place of what the first segment of its name has."""
@@ -154,7 +176,7 @@ class Places:
         for places in fields:
             if places is not None:
                 places.clear(values)
-        _read(segment, fields, values)
+        _read(segment, fields, values, bytearray(len(self._flags)))
 
     def turn_to_repetition(self, values: Values, segment: Segment, number: int, repetition: int, raw: str) -> None:
         """Write what one *repetition* of field *number*, *raw* as written, has into *values*, instead of the first's."""
@@ -164,12 +186,13 @@ class Places:
             places.fill(segment, repetition, raw, values)
 
 
-def _read(segment: Segment, fields: Sequence[FieldPlaces | None], values: Values) -> None:
+def _read(segment: Segment, fields: Sequence[FieldPlaces | None], values: Values, flags: bytearray) -> None:
     repetition = segment.separators.repetition
     is_standard = segment.separators is STANDARD
     for raw, places in compress(zip(segment.fields, fields, strict=False), fields):
         if not raw or places is None:
             continue
+        flags[places.flag] = 1
         if places.kept is not None and is_standard:
             places.fill_again(segment, raw, values)
         elif raw.isalnum() and not places.made:  # the usual: no mark is a letter or a digit

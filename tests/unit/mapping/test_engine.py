@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from broker.hl7.message import Message
 from broker.mapping.engine import Translation
+from broker.mapping.items import PLANS_KEPT
 
 Translate = Callable[..., Translation]
 STEP = "ScheduledProcedureStepSequence"
@@ -213,3 +217,27 @@ def test_fields_that_no_rule_looked_at_are_named(translate: Translate) -> None:
     assert "PID-7" in unused
     assert "PID-5" not in unused
     assert not {"PID-1", "OBR-1", "MSH-3"} & set(unused)
+
+
+def test_what_is_due_is_there_whatever_the_message_lacks_traced_or_not(translate: Translate) -> None:
+    rules = "MedicalAlerts: OBX-5\nAllergies: AL1[*]-3.2\nPatientAddress: PID-11.3\nAdmissionID: {from: PV1-19.1, default: none}"
+    items = [only(translate(rules, trace=trace)) for trace in (False, True)]
+    assert items[0] == items[1]
+    assert (items[0]["MedicalAlerts"], items[0]["Allergies"], items[0]["AdmissionID"]) == (None, None, "none")
+    assert "PatientAddress" not in items[0]
+
+
+def test_orders_of_many_shapes_are_filled_alike(build: Callable[..., Any]) -> None:
+    mapping = build("MedicalAlerts: OBX-5 or OBX-7\nPatientState: OBX-9", steps="Modality: OBX-11")
+    for shape in range(2 * PLANS_KEPT):
+        fields = ["x" if shape >> place & 1 else "" for place in range(10)]
+        text = "MSH|^~\\&|RIS||||20260401||ORM^O01|1|P|2.5.1\rPID|||77\rORC|NW|P1\rOBX|1||||" + "|".join(fields)
+        item = only(mapping.translate(Message.parse(text), ZoneInfo("UTC"), datetime(2026, 4, 1, tzinfo=UTC)))
+        assert item["MedicalAlerts"] == (fields[0] or fields[2] or None)
+        assert item["PatientState"] == (fields[4] or None)
+        assert item[STEP][0]["Modality"] == (fields[6].upper() or None)
+
+
+def test_an_attribute_that_an_item_must_have_refuses_also_where_its_segment_is_missing(translate: Translate) -> None:
+    rules = "IssuerOfAccessionNumberSequence: {item: {LocalNamespaceEntityID: {from: ZAC-1, required: true}}}"
+    assert "no value for LocalNamespaceEntityID" in translate(rules, head="declare: {ZAC-1: ST}").rejections[0].text

@@ -69,6 +69,7 @@ def test_the_other_terms() -> None:
         ("PID-3 or", 9, "a source is missing"),
         ("PID-3 PID-4", 7, "one too many"),
         ("PID-0", 1, "count from 1"),
+        ("ZXX-1000000000", 1, "count from 1 to 999"),
         ("PID-3[0]", 1, "picks nothing"),
         ("PID-3[x]", 1, "picks nothing"),
         ("pid-3", 1, "'pid' is not a path"),

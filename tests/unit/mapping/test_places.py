@@ -24,7 +24,7 @@ def only(translation: Translation) -> dict[str, Any]:
 
 
 def read(places: Places, text: str) -> list[Any]:
-    return places.read(Message.parse(f"MSH|^~\\&|\r{text}").by_name)
+    return places.read(Message.parse(f"MSH|^~\\&|\r{text}").by_name)[0]
 
 
 @pytest.mark.parametrize(
