@@ -8,6 +8,9 @@ from broker.cli.options import with_json
 from broker.cli.output import show, show_json, show_table
 from broker.mapping.explanations import EXPLANATIONS, Explanation
 
+PAGE = "docs/reference/mapping.md"
+"""Where the codes have a place each."""
+
 
 @click.command()
 @click.argument("code", required=False)
@@ -30,6 +33,8 @@ def command(as_json: bool, code: str | None) -> None:
         show((head, "bold"))
         for line in example.splitlines():
             show((f"  {line}", style))
+    show("")
+    show(("see ", "dim"), f"{PAGE}#{code.lower()}")
 
 
 def _list(as_json: bool) -> None:
@@ -47,4 +52,5 @@ def _as_json(code: str, explanation: Explanation) -> dict[str, str]:
         "cause": explanation.cause,
         "wrong": explanation.wrong,
         "right": explanation.right,
+        "see": f"{PAGE}#{code.lower()}",
     }

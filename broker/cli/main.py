@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "mappings": ("mapping_sets", "List, reload or roll back the mappings of the running broker."),
     "explain": ("explain", "Explain a problem that broker check reports."),
     "schema": ("schema", "Print the JSON Schema of mapping files or of the configuration, for editors."),
+    "reference": ("reference", "Print a page of the reference: mapping, configuration or cli."),
     "try": ("try_message", "Show how a mapping translates one message."),
     "send": ("send", "Send HL7 messages over MLLP and print each answer."),
     "ping": ("ping", "Ask nodes and destinations whether they answer."),

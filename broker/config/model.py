@@ -93,7 +93,7 @@ class HL7(Settings):
     """HL7 in."""
 
     listeners: Named[Name, Listener] = {"his": Listener()}
-    """MLLP ports by a name of yours, one for each sender or group of senders."""
+    """MLLP ports by a name of yours, one for each sender or group of senders; without any, `his` with what is below."""
 
 
 class Node(Settings):
