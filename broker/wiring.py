@@ -33,7 +33,7 @@ from broker.services.mappings import Mappings
 from broker.services.notices import Carrier, Subscription
 from broker.services.progress import Rules
 from broker.services.received import ListenerRules
-from broker.services.render import Receiver, Renderer
+from broker.services.render import JsonRenderer, Receiver, Renderer
 from broker.services.worklist import ScannerRules
 from broker.store.store import Store
 from broker.ul.pdu import RejectReason
@@ -253,10 +253,12 @@ def carrier(configuration: Configuration, name: str, catalogue: Callable[[], Cat
                 identifier=f"radbroker-{site}-{name}",
                 timeout_seconds=destination.answer_timeout.total_seconds(),
             )
-            return MqttCarrier(
-                settings,
-                lambda event: (topic(event, site), cloud_event(event, site=site, phi=phi, zone=zone)),
+            written = (
+                JsonRenderer(catalogue, destination.mapping)
+                if destination.mapping
+                else lambda event: cloud_event(event, site=site, phi=phi, zone=zone)
             )
+            return MqttCarrier(settings, lambda event: (topic(event, site), written(event)))
 
 
 def web_settings(configuration: Configuration) -> WebSettings:

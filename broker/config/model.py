@@ -189,7 +189,7 @@ class HL7Destination(Settings):
 
 
 class MqttDestination(Settings):
-    """An MQTT broker that gets CloudEvents; *phi* says how much of the patient is in them."""
+    """An MQTT broker that gets CloudEvents; *phi* says how much of the patient is in them. *mapping*: JSON by a mapping instead."""
 
     type: Literal["mqtt"]
     """An MQTT broker."""
@@ -197,6 +197,8 @@ class MqttDestination(Settings):
     """Its address; mqtts is TLS, user:password@host gives a password."""
     events: Listed[EventPattern] = ("*",)
     """What it is told: names, or patterns as in study.*."""
+    mapping: str = ""
+    """The mapping to mqtt/event that writes what it gets; without one, CloudEvents."""
     phi: Literal["full", "ids", "none"] = "ids"
     """How much of the patient an event holds."""
     answer_timeout: Duration = Field(default=timedelta(seconds=30), gt=timedelta())

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from broker.domain.events import PUBLIC
 from broker.errors import BrokerError
 from broker.hl7.charset import find_codec
 from broker.hl7.dictionary import DEFAULT_VERSION, VERSIONS
@@ -25,6 +27,7 @@ from broker.mapping.link import Linked
 from broker.mapping.moments import UTC
 from broker.mapping.nodes import AllOf, Condition
 from broker.mapping.outbound import Renderer, Rendering, compile_segments
+from broker.mapping.outbound_json import JsonRenderer, compile_members
 from broker.mapping.places import Places
 from broker.mapping.problems import Place, Report, suggestion
 from broker.mapping.profiles import MODALITY_WORKLIST, Profile
@@ -32,10 +35,10 @@ from broker.mapping.spec import ACTIONS
 from broker.mapping.syntax import MappingFile, Rule
 from broker.mapping.terms import Scope
 
-WORKLIST = "dicom/mwl"
+WORKLIST, JSON = "dicom/mwl", "mqtt/event"
 
 _SOURCE = re.compile(
-    r"hl7/(?:(?P<version>2\.[0-9.]+)/)?(?P<message>[A-Z][A-Z0-9]{2}(?:\^[A-Z][A-Z0-9]{2})?)|broker/(?P<event>[a-z_.]+)"
+    r"hl7/(?:(?P<version>2\.[0-9.]+)/)?(?P<message>[A-Z][A-Z0-9]{2}(?:\^[A-Z][A-Z0-9]{2})?)|broker/(?P<event>[a-z_.]+\*?|\*)"
 )
 
 
@@ -62,11 +65,12 @@ class Mapping:
     digest: str
     lineage: tuple[str, ...]
     message_type: str
+    is_template: bool
     conditions: tuple[Condition, ...]
     places: Places
     test: Test | None
     translator: Translator | None
-    renderer: Renderer | None
+    renderer: Renderer | JsonRenderer | None
 
     @property
     def assumed_charset(self) -> str:
@@ -75,7 +79,7 @@ class Mapping:
 
     def claims(self, message: Message) -> bool:
         """Say whether *message* is of the mapping's type and fulfils its ``when``. An event that is missing fits any."""
-        if not self.message_type or not is_of_type(message.type, self.message_type):
+        if self.is_template or not self.message_type or not is_of_type(message.type, self.message_type):
             return False
         if self.test is None:
             return True
@@ -88,9 +92,11 @@ class Mapping:
         return self.translator.translate(message, zone, received_at, trace)
 
     def render(self, known: facts.Facts) -> Rendering:
-        """Write the message for an event's facts; raise BrokerError M070 when this mapping reads messages."""
+        """Write what is sent of an event's facts, HL7 or JSON; raise BrokerError M070 when this mapping reads messages."""
         if self.renderer is None:
-            raise BrokerError(f"mapping {self.name} does not write messages", code="M070", hint="use one to hl7/...")
+            raise BrokerError(
+                f"mapping {self.name} does not tell of events", code="M070", hint="use one from broker/..."
+            )
         return self.renderer.render(known)
 
 
@@ -99,8 +105,11 @@ def build(linked: Linked, digest: str, report: Report) -> Mapping:
     file = linked.file
     found = _SOURCE.fullmatch(file.source)
     if found is None:
-        hint = "as in hl7/ORM^O01, hl7/2.3.1/ORM^O01 or broker/study.available"
+        hint = "as in hl7/ORM^O01, hl7/SIU, hl7/2.3.1/ORM^O01, broker/study.available or broker/procedure.*"
         report.error("M014", _place(file, "from"), f"'{file.source}' is no source of a mapping", hint)
+    elif found["event"] and not any(fnmatchcase(event, found["event"]) for event in PUBLIC):
+        hint = suggestion(found["event"], PUBLIC)
+        report.error("M014", _place(file, "from"), f"no event '{found['event']}' leaves the broker", hint)
     version = _version(file, found["version"] if found else None, report)
     is_inbound = not (found and found["event"])
     _check_direction(file, is_inbound, report)
@@ -127,14 +136,19 @@ def build(linked: Linked, digest: str, report: Report) -> Mapping:
         digest=digest,
         lineage=tuple(one.name for one in linked.chain),
         message_type=found["message"] or "" if found else "",
+        is_template=file.template,
         conditions=file.when,
         places=scope.places,
         test=compile_condition(when, scope, inherit) if file.when else None,
         translator=_translator(file, replace(scope, places=Places(), leads={})) if is_inbound else None,
-        renderer=None
-        if is_inbound
-        else Renderer(segments=compile_segments(file.segments, scope), charset=file.charset),
+        renderer=None if is_inbound else _renderer(file, scope),
     )
+
+
+def _renderer(file: MappingFile, scope: Scope) -> Renderer | JsonRenderer:
+    if file.target == JSON:
+        return JsonRenderer(members=compile_members(file.json, scope))
+    return Renderer(segments=compile_segments(file.segments, scope), charset=file.charset)
 
 
 def _version(file: MappingFile, version: str | None, report: Report) -> str:
@@ -146,10 +160,10 @@ def _version(file: MappingFile, version: str | None, report: Report) -> str:
 def _check_direction(file: MappingFile, is_inbound: bool, report: Report) -> None:
     if is_inbound != (file.target == WORKLIST):
         report.error("M014", _place(file, "to"), f"{file.source or 'nothing'} cannot become {file.target or 'nothing'}")
-    unwanted = "segments" if is_inbound else "set"
-    wanted = "set" if is_inbound else "segments"
-    if unwanted in file.places:
-        report.error("M012", file.places[unwanted], f"'{unwanted}' has no place here", f"use {wanted}")
+    wanted = "set" if is_inbound else "json" if file.target == JSON else "segments"
+    for unwanted in {"set", "segments", "json"} - {wanted}:
+        if unwanted in file.places:
+            report.error("M012", file.places[unwanted], f"'{unwanted}' has no place here", f"use {wanted}")
 
 
 def _translator(file: MappingFile, scope: Scope) -> Translator:

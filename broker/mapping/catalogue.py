@@ -138,7 +138,7 @@ def _digest(linked: Linked, files: Files) -> str:
 
 def _ambiguous(entries: Mapping[str, Entry], report: Report) -> Iterator[str]:
     """Report pairs that may claim the same message; give those that certainly do."""
-    readers = [entry for entry in entries.values() if entry.mapping.message_type]
+    readers = [entry for entry in entries.values() if entry.mapping.message_type and not entry.mapping.is_template]
     for place, second in enumerate(readers):
         for first in readers[:place]:
             if not _may_overlap(first.mapping, second.mapping):

@@ -37,6 +37,7 @@ def document(entry: Entry, files: Mapping[str, bytes]) -> list[Section]:
         *_actions(whole.get("action")),
         *_names(whole.get("let"), declared),
         *_attributes(whole.get("set"), declared),
+        *_members(whole.get("json")),
         *(_segment(node) for node in _items(whole.get("segments"))),
         *(_table(name, table) for name, table in sorted(entry.linked.tables.items())),
     ]
@@ -95,6 +96,12 @@ def _segment(node: Node) -> Section:
     entries = rules.entries if isinstance(rules, Block) else {}
     rows = [(f"{segment}-{number}", _described(value), _treatment(value)) for number, (_, value) in entries.items()]
     return Section(title=f"Segment {segment}", text=text, heads=("Field", "Comes from", "Treatment"), rows=rows)
+
+
+def _members(node: Node | None) -> Iterator[Section]:
+    if isinstance(node, Block):
+        rows = [(name, _described(value), _treatment(value)) for name, (_, value) in node.entries.items()]
+        yield Section(title="JSON", heads=("Name", "Comes from", "Treatment"), rows=rows)
 
 
 def _table(name: str, table: Table) -> Section:

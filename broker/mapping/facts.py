@@ -46,6 +46,12 @@ OUTBOUND: Mapping[str, FactKind] = {
     "order.location": "text",
     "order.referring_physician": "name",
     "order.requesting_physician": "name",
+    "step.id": "text",
+    "step.procedure_id": "text",
+    "step.status": "text",
+    "step.modality": "text",
+    "step.start": "moment",
+    "step.description": "text",
     "mpps.status": "text",
     "mpps.started_at": "moment",
     "mpps.ended_at": "moment",
@@ -59,7 +65,7 @@ OUTBOUND: Mapping[str, FactKind] = {
     "study.series": "list",
     "series.uid": "text",
 }
-"""Known to mappings that write messages. A list's items go by its last name: ``study.series`` gives ``series.uid``."""
+"""Known to mappings of events. A list's items go by its last name: ``study.series`` gives ``series.uid``."""
 
 
 def look_up(facts: Mapping[str, Any], path: tuple[str, ...]) -> Any:

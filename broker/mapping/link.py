@@ -81,6 +81,7 @@ def _merge(child: MappingFile, parent: MappingFile, report: Report) -> MappingFi
         tables={**parent.tables, **child.tables},
         let={**parent.let, **child.let},
         declare={**parent.declare, **child.declare},
+        json=_merge_attributes(child.json, parent.json),
         attributes=_merge_attributes(child.attributes, attributes),
     )
 

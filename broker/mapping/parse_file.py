@@ -42,6 +42,10 @@ def _plain(key: str, value: Any) -> Any:
     return value
 
 
+def _is_within(name: str, other: str) -> bool:
+    return name.startswith(f"{other}.")
+
+
 class FileParser(RuleParser):
     """Reads the settings of a file."""
 
@@ -56,6 +60,7 @@ class FileParser(RuleParser):
             "action": lambda node, _: self.rule(Text(value="action", place=node.place), node),
             "segments": lambda node, _: tuple(s for n in self.listed(node) if (s := self._segment(n))),
             "fields": lambda node, _: self._fields(node),
+            "members": lambda node, _: self._members(node),
             "tests": lambda node, _: tuple(t for n in self.listed(node) if (t := self._test(n))),
             "facts": lambda node, _: self._facts(node),
             "edits": lambda node, _: self._pairs(node),
@@ -123,6 +128,19 @@ class FileParser(RuleParser):
             numbers = [int(number) for number in name.split(".")] + [0, 0]
             fields[numbers[0], numbers[1], numbers[2]] = self.rule(key, value)
         return fields
+
+    def _members(self, node: Node) -> dict[str, Rule]:
+        members: dict[str, Rule] = {}
+        for name, (key, value) in self.entries(node).items():
+            if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name, re.ASCII):
+                self.report.error("M014", key.place, f"'{name}' is no name for JSON", "as in status or patient.id")
+            elif clash := next((other for other in members if _is_within(name, other) or _is_within(other, name)), ""):
+                self.report.error(
+                    "M014", key.place, f"'{name}' and '{clash}' exclude each other", "one is in the other"
+                )
+            else:
+                members[name] = self.rule(key, value)
+        return members
 
     def _facts(self, node: Node) -> Block:
         return node if isinstance(node, Block) else Block(place=node.place)

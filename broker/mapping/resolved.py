@@ -13,7 +13,7 @@ from broker.mapping.problems import Place, Report
 from broker.mapping.spec import FILE
 from broker.mapping.yamlfile import Block, Listing, Node, Text, read
 
-MERGED = ("tables", "let", "declare")
+MERGED = ("tables", "let", "declare", "json")
 UNWANTED = frozenset({"extends", "drop", "tests"})
 INHERITED = "$inherited"
 
@@ -87,11 +87,12 @@ def _with(block: Block, name: str, node: Node) -> Block:
 
 
 def _merge(child: Block, parent: Block) -> Block:
-    merged = Block(entries={**parent.entries, **child.entries}, place=child.place)
+    inherited = {name: entry for name, entry in parent.entries.items() if name != "template"}
+    merged = Block(entries={**inherited, **child.entries}, place=child.place)
     for name in MERGED:
-        mine, inherited = child.get(name), parent.get(name)
-        if isinstance(mine, Block) and isinstance(inherited, Block):
-            merged = _with(merged, name, Block(entries={**inherited.entries, **mine.entries}, place=mine.place))
+        mine, theirs = child.get(name), parent.get(name)
+        if isinstance(mine, Block) and isinstance(theirs, Block):
+            merged = _with(merged, name, Block(entries={**theirs.entries, **mine.entries}, place=mine.place))
     if "when" in child.entries and "when" in parent.entries:
         both = " and ".join(f"({one.value})" for b in (parent, child) if isinstance(one := b.get("when"), Text))
         merged = _with(merged, "when", Text(value=both, place=child.key("when")))

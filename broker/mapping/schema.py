@@ -109,6 +109,7 @@ _KINDS: Mapping[Kind, Callable[[Setting], Schema]] = {
     "lets": lambda _: _named(SCALAR, r"^[a-z_][a-z0-9_]*$"),
     "segments": lambda _: _listed({"$ref": "#/definitions/segment"}),
     "fields": lambda _: _named(_REF_RULE, r"^[1-9][0-9]{0,2}(\.[1-9][0-9]?){0,2}$"),
+    "members": lambda _: _named(_REF_RULE, r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"),
     "types": lambda _: _named(SCALAR, r"^Z[A-Z0-9]{2}-[1-9][0-9]{0,2}$"),
     "tests": lambda _: _listed({"$ref": "#/definitions/test"}),
     "action": _action,

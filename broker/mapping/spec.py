@@ -9,7 +9,7 @@ from typing import Literal
 Kind = Literal[
     "text", "flag", "choice", "source", "sources", "rules", "condition", "name", "table", "clean", "conversion",
     "each", "attributes", "names", "tables", "lets", "segments", "fields", "types", "tests", "action",
-    "edits", "expectations", "texts", "facts",
+    "edits", "expectations", "texts", "facts", "members",
 ]  # fmt: skip
 
 
@@ -25,6 +25,8 @@ class Setting:
 
 Settings = Mapping[str, Setting]
 
+TARGETS = ("dicom/mwl", "hl7/ORU^R01", "hl7/ORM^O01", "hl7/OMG^O19", "hl7/OMI^O23", "hl7/ADT^A08", "mqtt/event")
+
 FILE: Settings = {
     "mapping": Setting(
         kind="text", says="the mapping's name: its path below the mappings folder", example="sites/north"
@@ -32,8 +34,9 @@ FILE: Settings = {
     "title": Setting(kind="text", says="one line for people"),
     "language": Setting(kind="choice", says="version of the language", choices=("1",)),
     "from": Setting(kind="text", says="what it reads", example="hl7/ORM^O01"),
-    "to": Setting(kind="choice", says="what it makes", choices=("dicom/mwl", "hl7/ORU^R01")),
+    "to": Setting(kind="choice", says="what it makes", choices=TARGETS),
     "extends": Setting(kind="name", says="the one parent", example="ihe/orm-to-mwl"),
+    "template": Setting(kind="flag", says="it is there to be extended and takes no message itself"),
     "when": Setting(kind="condition", says="which messages use this file", example='MSH-3 = "OLDRIS"'),
     "timezone": Setting(kind="text", says="zone of times without an offset", example="Europe/Madrid"),
     "charset": Setting(kind="text", says="from MSH-18, assume <set>, or the set to write", example="assume 8859/1"),
@@ -57,6 +60,11 @@ FILE: Settings = {
     ),
     "set": Setting(kind="attributes", says="attribute -> source or block", example="{PatientName: PID-5}"),
     "segments": Setting(kind="segments", says="the segments to write, in order"),
+    "json": Setting(
+        kind="members",
+        says="the JSON to write: name -> source or block; a dot makes an object",
+        example="{patient.id: patient.id}",
+    ),
     "drop": Setting(kind="names", says="attributes of the parent that are not wanted", example="[PatientWeight]"),
     "declare": Setting(kind="types", says="types of Z fields", example="{ZOR-4: TS}"),
     "tests": Setting(kind="tests", says="examples that must hold"),

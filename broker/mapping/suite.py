@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 from broker.errors import BrokerError
 from broker.hl7.charset import decode
 from broker.hl7.message import Message
+from broker.mapping.build import JSON
 from broker.mapping.build import Mapping as Compiled
 from broker.mapping.catalogue import Catalogue, Entry
 from broker.mapping.edit import edited
@@ -170,10 +172,15 @@ def _rendered(mapping: Compiled, test: TestCase) -> Iterator[Failure]:
     if rendering.rejections:
         yield Failure(place=test.place, text=f"refused: {'; '.join(str(one) for one in rendering.rejections)}")
         return
-    message = Message.parse(rendering.text)
+    written = Message.parse(rendering.text) if mapping.target != JSON else json.loads(rendering.text)
+    for path in test.absent:
+        if (found := _written(written, path.value)) not in ("", ABSENT):
+            yield Failure(place=path.place, text=f"{path.value} is set, to '{found}'")
     for path, wanted in test.expect:
-        found = _written(message, path.value)
-        if not _is_like(found, wanted):
+        found = _written(written, path.value)
+        if found is ABSENT:
+            yield Failure(place=path.place, text=f"{path.value} is not set")
+        elif not _is_like(found, wanted):
             yield Failure(place=path.place, text=f"{path.value} is '{found}', not '{wanted}'")
 
 
@@ -185,7 +192,11 @@ def _facts(node: Node) -> Any:
     return {name: _facts(value) for name, (_, value) in node.entries.items()}
 
 
-def _written(message: Message, path: str) -> str:
+def _written(written: Any, path: str) -> Any:
+    if not isinstance(written, Message):
+        found = _at(written, path)
+        return found if found is ABSENT else _shown(found)
+    message = written
     if path == "segments":
         return " ".join(segment.name for segment in message.segments)
     return message.value(path)

@@ -125,6 +125,7 @@ class MappingFile:
     source: str = ""
     target: str = ""
     extends: Text | None = None
+    template: bool = False
     when: tuple[Condition, ...] = ()
     timezone: str = ""
     charset: str = ""
@@ -136,6 +137,7 @@ class MappingFile:
     let: Mapping[str, Source] = field(default_factory=dict)
     attributes: Mapping[str, Rule] = field(default_factory=dict)
     segments: tuple[SegmentRule, ...] = ()
+    json: Mapping[str, Rule] = field(default_factory=dict)
     drop: tuple[Text, ...] = ()
     declare: Mapping[str, str] = field(default_factory=dict)
     tests: tuple[TestCase, ...] = ()

@@ -12,6 +12,7 @@ import aiomqtt
 
 from broker.domain.events import Event
 from broker.domain.records import Delivery
+from broker.errors import BrokerError
 from broker.services.notices import Outcome
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -40,7 +41,10 @@ class MqttCarrier:
 
     async def carry(self, delivery: Delivery, event: Event) -> Outcome:
         """Publish *event* (see services.notices.Carrier)."""
-        topic, payload = self._published(event)
+        try:
+            topic, payload = self._published(event)
+        except BrokerError as fault:
+            return Outcome(kind="dead", text=str(fault))
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 client = await self._connected()

@@ -36,7 +36,7 @@ WATCH_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What one destination wants to hear: event types or globs; *needs_order*: only what has an accession number."""
+    """What one destination wants to hear: event types or globs; *needs_order*: no order's or study's without accession number."""
 
     destination: str
     events: tuple[str, ...]
@@ -46,7 +46,8 @@ class Subscription:
         """Say whether a notice of *event* goes to this destination."""
         if event.type not in PUBLIC:
             return False
-        if self.needs_order and not event.facts.get("order", {}).get("accession"):
+        is_of_order = not event.type.startswith("patient.")
+        if self.needs_order and is_of_order and not event.facts.get("order", {}).get("accession"):
             return False
         heard = "study.available" if event.type == "study.extended" and self.needs_order else event.type
         return any(fnmatchcase(event.type, pattern) or fnmatchcase(heard, pattern) for pattern in self.events)

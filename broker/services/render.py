@@ -1,4 +1,4 @@
-"""Notices as HL7: an event's facts through an outbound mapping, for one receiver."""
+"""Notices as HL7 or JSON: an event's facts through an outbound mapping, for one receiver."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from broker.domain.events import Event
 from broker.domain.records import Delivery
 from broker.errors import BrokerError
 from broker.hl7.charset import encode
+from broker.mapping.build import Mapping
 from broker.mapping.catalogue import Catalogue
 
 
@@ -33,20 +34,28 @@ class Renderer:
 
     def __call__(self, delivery: Delivery, event: Event) -> bytes:
         """Write the message; raise BrokerError when the mapping refuses the facts."""
-        mapping = self._catalogue().get(self._mapping)
-        if mapping is None:
-            raise BrokerError(
-                f"there is no mapping {self._mapping}", code="R060", hint="put it back, then retry the delivery"
-            )
-        facts = {
-            **event.facts,
-            "event": {**event.facts.get("event", {}), "type": event.type, "control_id": delivery.control_id},
-            "destination": asdict(self._receiver),
-        }
-        rendering = mapping.render(facts)
-        if rendering.rejections:
-            refused = rendering.rejections[0]
-            raise BrokerError(
-                str(refused), code="R061", hint=f"see the rule at {refused.rule}, then retry the delivery"
-            )
-        return encode(rendering.text, rendering.charset).raw
+        destination = asdict(self._receiver)
+        return _written(self._catalogue().get(self._mapping), self._mapping, event, delivery.control_id, destination)
+
+
+class JsonRenderer:
+    """Writes an event as JSON with the mapping in force."""
+
+    def __init__(self, catalogue: Callable[[], Catalogue], mapping: str) -> None:
+        self._catalogue = catalogue
+        self._mapping = mapping
+
+    def __call__(self, event: Event) -> bytes:
+        """Write the object; raise BrokerError when the mapping refuses the facts."""
+        return _written(self._catalogue().get(self._mapping), self._mapping, event, event.id, {})
+
+
+def _written(mapping: Mapping | None, name: str, event: Event, control_id: str, destination: dict[str, str]) -> bytes:
+    if mapping is None:
+        raise BrokerError(f"there is no mapping {name}", code="R060", hint="put it back, then retry the delivery")
+    about = {**event.facts.get("event", {}), "type": event.type, "control_id": control_id}
+    rendering = mapping.render({**event.facts, "event": about, "destination": destination})
+    if rendering.rejections:
+        refused = rendering.rejections[0]
+        raise BrokerError(str(refused), code="R061", hint=f"see the rule at {refused.rule}, then retry the delivery")
+    return encode(rendering.text, rendering.charset).raw

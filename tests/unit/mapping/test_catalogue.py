@@ -233,3 +233,14 @@ def test_a_child_may_look_elsewhere_for_the_action() -> None:
     (output,) = mapping.translate(message("OLDRIS", "2"), ZoneInfo("UTC"), datetime(2026, 4, 1, tzinfo=UTC)).outputs
 
     assert (output.control, output.action) == ("NW_P1", "update")
+
+
+def test_a_template_takes_no_message_and_is_extended() -> None:
+    template = CHILD.replace("mapping: site", "mapping: vendor\ntemplate: true")
+    child = 'mapping: mine\nextends: vendor\nwhen: MSH-4 = "NORTH"\n'
+
+    assert codes(base=PARENT, vendor=template, other=template.replace("vendor", "another")) == []
+    found = load(base=PARENT, vendor=template).find(message("OLDRIS"))
+    extended = load(base=PARENT, vendor=template, mine=child).find(message("OLDRIS"))
+
+    assert (found and found.name, extended and extended.name) == ("base", "mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from broker.hl7.message import Message
 from broker.mapping.catalogue import Catalogue, check
+from broker.mapping.outbound import Rendering
 
 HEAD = "mapping: out\nfrom: broker/study.available\nto: hl7/ORU^R01\ncharset: UNICODE UTF-8\nsegments:\n"
 MSH = "  - segment: MSH\n    set: {9.1: {value: ORU}}\n"
@@ -88,3 +90,43 @@ def test_a_required_field_without_value_refuses_the_message() -> None:
 def test_mistakes(segments: str, code: str) -> None:
     problems = check({"out.yaml": (HEAD + MSH + segments).encode()})
     assert [problem.code for problem in problems if problem.is_error] == [code]
+
+
+def as_json(members: str, facts: dict[str, Any]) -> Rendering:
+    text = f"mapping: out\nfrom: broker/procedure.*\nto: mqtt/event\njson:\n{members}"
+    catalogue, problems = Catalogue.load({"out.yaml": text.encode()})
+    assert catalogue is not None, problems
+    return catalogue.entries["out"].mapping.render(facts)
+
+
+def test_json_has_an_object_for_each_dot_and_leaves_out_what_is_not_known() -> None:
+    members = (
+        "  a.b: order.accession\n  a.c: patient.name\n  n: {from: study.instances, as: number}\n  s: study.series\n"
+    )
+    facts = {"order": {"accession": "A1"}, "study": {"instances": 12, "series": [{"uid": "1.2"}]}}
+
+    assert json.loads(as_json(members, facts).text) == {"a": {"b": "A1"}, "n": 12, "s": [{"uid": "1.2"}]}
+
+
+def test_json_without_what_is_required_is_refused() -> None:
+    (refused,) = as_json("  a: {from: order.accession, required: true}\n", {}).rejections
+
+    assert (refused.target, refused.rule) == ("a", "mappings/out.yaml:5:3")
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a: order.accession, a.b: order.id}", "M014"),
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a b: order.id}", "M014"),
+        ("from: broker/procedure.*\nto: mqtt/event\nsegments: []\njson: {a: order.id}", "M012"),
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {from: order.id, as: date}}", "M012"),
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {uid_from: [order.id]}}", "M012"),
+        ("from: broker/order.noted\nto: mqtt/event\njson: {a: order.id}", "M014"),
+        ("from: broker/*\nto: dicom/mwl\nset: {}", "M014"),
+    ],
+)
+def test_mistakes_in_mappings_of_events(head: str, code: str) -> None:
+    problems = check({"out.yaml": f"mapping: out\n{head}\n".encode()})
+
+    assert code in [problem.code for problem in problems if problem.is_error]

@@ -129,3 +129,11 @@ def test_an_outbound_mapping_is_documented_by_segment() -> None:
 
     assert "## Segment OBX" in markdown
     assert "| MSH-9.1 |" in markdown
+
+
+def test_a_mapping_to_json_says_where_each_member_comes_from() -> None:
+    files = dict(read_mapping_files(ROOT / "mappings"))
+
+    markdown = as_markdown(document(catalogue_of(files).entries["examples/status-as-json"], files))
+
+    assert "| exam.modality | step.modality or study.modality |" in markdown

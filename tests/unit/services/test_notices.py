@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -130,3 +131,9 @@ def test_a_row_over_which_the_receiver_fell_silent_waits_and_one_that_found_nobo
 
     assert broken.not_before > NOW
     assert down.not_before == NOW
+
+
+def test_a_patients_notice_needs_no_order() -> None:
+    subscription = Subscription(destination="d", events=("patient.*",), needs_order=True)
+
+    assert subscription.wants(replace(event("patient.updated"), facts={}))
