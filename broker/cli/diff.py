@@ -65,13 +65,13 @@ def command(
         raise click.UsageError("--last and --corpus: one of them")
     configuration = load(config, os.environ).configuration
     root = folder or configuration.mappings
-    after = _loaded(read_mapping_files(root), str(root))
+    after = loaded(read_mapping_files(root), str(root))
     is_folder = Path(against).is_dir()
     files = read_mapping_files(Path(against)) if is_folder else read_mapping_files_at(root, against)
-    before = _loaded(files, against)
+    before = loaded(files, against)
     if mapping and mapping not in {**before.entries, **after.entries}:
         raise click.UsageError(f"no mapping '{mapping}'; known: {', '.join(after.entries)}")
-    samples = _from_folder(corpus) if corpus else _stored(Connection(config), last or PAGE)
+    samples = from_folder(corpus) if corpus else stored(Connection(config), last or PAGE)
     started = time.perf_counter()
     found = compare(before, after, samples, ZoneInfo(configuration.timezone), mapping or "")
     if as_json:
@@ -82,7 +82,8 @@ def command(
         context.exit(1)
 
 
-def _loaded(files: Files, where: str) -> Catalogue:
+def loaded(files: Files, where: str) -> Catalogue:
+    """Load *files*; tell the errors of *where*, and exit with 78 when nothing is left."""
     catalogue, problems = Catalogue.load(files)
     if errors := [problem for problem in problems if problem.is_error]:
         click.echo(f"mappings of {where}:\n{render(errors)}", err=True)
@@ -91,7 +92,8 @@ def _loaded(files: Files, where: str) -> Catalogue:
     return catalogue
 
 
-def _from_folder(corpus: Path) -> Iterator[Sample]:
+def from_folder(corpus: Path) -> Iterator[Sample]:
+    """Give the messages in the files of a folder, or in one file."""
     paths = sorted(corpus.rglob("*")) if corpus.is_dir() else [corpus]
     for path in paths:
         if path.is_file() and (path == corpus or path.suffix.lower() in _SUFFIXES):
@@ -108,7 +110,8 @@ def _sent_at(raw: bytes) -> datetime:
         return datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def _stored(connection: Connection, count: int) -> Iterator[Sample]:
+def stored(connection: Connection, count: int) -> Iterator[Sample]:
+    """Give the last *count* messages that the running broker has stored."""
     cursor: str | None = None
     while count > 0:
         page = connection.get("/api/v1/messages", limit=min(count, PAGE), cursor=cursor, detail="full")

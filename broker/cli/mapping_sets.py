@@ -1,20 +1,28 @@
-"""``broker mappings``: what is in force, loading the folder now, going back."""
+"""``broker mappings``: what is in force, loading the folder now, going back, and what is left to do."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from broker.cli.connection import Connection, Refused
-from broker.cli.options import with_config, with_json
+from broker.cli.diff import PAGE, from_folder, loaded, stored
+from broker.cli.options import with_config, with_json, with_mappings, with_phi
 from broker.cli.output import moment, show, show_json, show_table
+from broker.config.load import load
+from broker.config.mapping_files import read_mapping_files
+from broker.errors import without_values
+from broker.mapping.todo import Todo, todo
 
 
 @click.group()
 def command() -> None:
-    """List the mappings in force, load the folder now, or go back to a set that was in force."""
+    """List the mappings in force, load the folder now, go back to a set that was in force, see what is left to do."""
 
 
 @command.command(name="list")
@@ -105,3 +113,38 @@ def _told(attempt: dict[str, Any]) -> None:
         show(("  would be refused: ", "red"), flip)
     if attempt["flips"]:
         show("  look at them with broker diff; to load all the same: broker mappings reload --force")
+
+
+@command.command(name="todo")
+@click.option("--last", type=click.IntRange(1, 100_000), help="Over the last N stored messages (500).")
+@click.option(
+    "--corpus", type=click.Path(exists=True, path_type=Path), help="Over the messages in this folder or file."
+)
+@with_mappings
+@with_phi
+@with_json
+@with_config
+def todo_(
+    config: Path, as_json: bool, show_phi: bool, folder: Path | None, corpus: Path | None, last: int | None
+) -> None:
+    """List the codes that no table knows and the values that no attribute can hold, the most frequent first.
+
+    The folder's mappings run over the messages: what has been mended is no longer there. Codes are shown, other values
+    only with --show-phi.
+    """
+    if corpus and last:
+        raise click.UsageError("--last and --corpus: one of them")
+    configuration = load(config, os.environ).configuration
+    root = folder or configuration.mappings
+    catalogue = loaded(read_mapping_files(root), str(root))
+    samples = from_folder(corpus) if corpus else stored(Connection(config), last or PAGE)
+    found = [_masked(one, show_phi) for one in todo(catalogue, samples, ZoneInfo(configuration.timezone))]
+    if as_json:
+        show_json([asdict(one) for one in found])
+        return
+    rows = [(str(one.count), one.target.rpartition(".")[2], one.text, one.rule, one.example) for one in found]
+    show_table(("MESSAGES", "ATTRIBUTE", "WHAT", "RULE", "FOR EXAMPLE"), rows, empty="nothing to do")
+
+
+def _masked(one: Todo, show_phi: bool) -> Todo:
+    return one if show_phi or one.kind == "unknown" else replace(one, text=without_values(one.text))

@@ -83,34 +83,35 @@ def compare(
     comparison = Comparison()
     for sample in samples:
         try:
-            message = _read(sample, before, after)
+            message = read_sample(sample, before, after)
         except BrokerError:
             comparison.unread += 1
             continue
-        old, new = _chosen(before, message), _chosen(after, message)
+        old, new = chosen(before, message), chosen(after, message)
         if not any(isinstance(one, Compiled) and (not name or name in one.lineage) for one in (old, new)):
             continue
         comparison.compared += 1
         if isinstance(old, Compiled) and isinstance(new, Compiled) and old.digest == new.digest:
             continue
-        _note(comparison, sample, _outcome(old, message, sample, zone), _outcome(new, message, sample, zone))
+        _note(comparison, sample, outcome(old, message, sample, zone), outcome(new, message, sample, zone))
     return comparison
 
 
-def _read(sample: Sample, before: Catalogue, after: Catalogue) -> Message:
+def read_sample(sample: Sample, before: Catalogue, after: Catalogue) -> Message:
+    """Read *sample* in its character set, else in the one that its mapping assumes; raise BrokerError when it is no HL7."""
     decoded = decode(sample.raw, list(sample.charsets))
     message = Message.parse(decoded.text, decoded.codec)
     if message.header.raw(18):
         return message
     for catalogue in (after, before):
-        found = _chosen(catalogue, message)
+        found = chosen(catalogue, message)
         if isinstance(found, Compiled) and found.assumed_charset:
             decoded = decode(sample.raw, [found.assumed_charset])
             return Message.parse(decoded.text, decoded.codec)
     return message
 
 
-def _chosen(catalogue: Catalogue, message: Message) -> Compiled | str:
+def chosen(catalogue: Catalogue, message: Message) -> Compiled | str:
     """Give the mapping of *message*, or why there is none."""
     try:
         return catalogue.find(message) or "no mapping"
@@ -118,7 +119,8 @@ def _chosen(catalogue: Catalogue, message: Message) -> Compiled | str:
         return fault.message
 
 
-def _outcome(mapping: Compiled | str, message: Message, sample: Sample, zone: ZoneInfo) -> Translation | str:
+def outcome(mapping: Compiled | str, message: Message, sample: Sample, zone: ZoneInfo) -> Translation | str:
+    """Give what *mapping* makes of *message*, or why it makes nothing."""
     if isinstance(mapping, str):
         return mapping
     try:

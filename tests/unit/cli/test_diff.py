@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from broker.cli.diff import command
+from broker.cli.mapping_sets import todo_
 
 ROOT = Path(__file__).parents[3]
 
@@ -82,3 +83,41 @@ def test_a_revision_that_is_not_there_is_told(folder: Path, revision: str) -> No
 
     assert "no version" in str(done.exception)
     assert not (folder / "x").exists()
+
+
+def todo(folder: Path, *arguments: str) -> Result:
+    config = ["--config", str(ROOT / "config/broker.yaml")]
+    return CliRunner().invoke(todo_, ["--mappings", str(folder), *config, *arguments])
+
+
+def test_unknown_codes_and_bad_values_are_a_to_do_list(tmp_path: Path) -> None:
+    mappings = Path(shutil.copytree(ROOT / "mappings", tmp_path / "mappings"))
+    order = "MSH|^~\\&|HIS|H|||20260401||ORM^O01|{n}|P|2.3\rPID|||7||A^B||{born}|{sex}\rORC|{control}|P{n}\rOBR||P{n}||NEW1\r"
+    said = [("1979", "F", "NW"), ("19790312", "Q", "NW"), ("19790312", "F", "ZZ")]
+    texts = [order.format(n=n, born=born, sex=sex, control=code) for n, (born, sex, code) in enumerate(said, 1)]
+    corpus = tmp_path / "messages.hl7"
+    corpus.write_text("".join(texts))
+
+    shown, as_json = todo(mappings, "--corpus", str(corpus)), todo(mappings, "--corpus", str(corpus), "--json")
+
+    found = [
+        (one["count"], one["target"].rpartition(".")[2], one["text"].partition(" (")[0])
+        for one in json.loads(as_json.output)
+    ]
+    assert found == [
+        (2, "Modality", "'NEW1' is not in modality_by_procedure"),
+        (1, "PatientBirthDate", "'***' is not a date"),
+        (1, "PatientSex", "'Q' is not in sex"),
+        (1, "action", "'ZZ' is not in action"),
+    ]
+    assert "NEW1" in shown.output
+    assert "1979" not in shown.output
+
+
+def test_what_has_been_mended_is_no_longer_to_do(tmp_path: Path) -> None:
+    mappings = Path(shutil.copytree(ROOT / "mappings", tmp_path / "mappings"))
+    (mappings / "tables" / "modality_by_procedure.csv").write_text("procedure,modality\nNEW1,CT\n")
+    corpus = tmp_path / "messages.hl7"
+    corpus.write_text("MSH|^~\\&|HIS|H|||20260401||ORM^O01|1|P|2.3\rPID|||7||A^B\rORC|NW|P1\rOBR||P1||NEW1\r")
+
+    assert todo(mappings, "--corpus", str(corpus)).output.strip() == "nothing to do"
