@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,7 +23,7 @@ from broker.mapping.context import Context
 from broker.mapping.engine import Translation, Translator
 from broker.mapping.finish import Target
 from broker.mapping.groups import ORDER
-from broker.mapping.items import compile_attributes
+from broker.mapping.items import Attributes, compile_attributes
 from broker.mapping.link import Linked
 from broker.mapping.moments import UTC
 from broker.mapping.nodes import AllOf, Condition
@@ -168,13 +169,18 @@ def _check_direction(file: MappingFile, is_inbound: bool, report: Report) -> Non
 
 def _translator(file: MappingFile, scope: Scope) -> Translator:
     profile = scope.profile
-    kept = replace(scope, kept=profile.kept - profile.detail)
-    detailed = replace(scope, kept=profile.kept)
     _check_profile(file, profile, scope.report)
     action = file.action
     target = Target(name="action", vr="")
     control = replace(action, map=None, lookup=None, default=None, key=_place(file, "action")) if action else None
     default = action.default.value if action and action.default else "" if action else "create"
+
+    @cache
+    def reduced(has_detail: bool) -> tuple[Places, Attributes]:
+        kept = profile.kept if has_detail else profile.kept - profile.detail
+        own = replace(scope, kept=kept, places=Places(), leads={}, report=Report())
+        return own.places, compile_attributes(file.attributes, own, compile_rule)
+
     return Translator(
         one_per=file.one_per or ORDER,
         places=scope.places,
@@ -186,8 +192,7 @@ def _translator(file: MappingFile, scope: Scope) -> Translator:
         default_action=default,
         action_place=_place(file, "action"),
         attributes=compile_attributes(file.attributes, scope, compile_rule),
-        identifiers=compile_attributes(file.attributes, kept, compile_rule),
-        detailed=compile_attributes(file.attributes, detailed, compile_rule),
+        reduced=reduced,
         detail_segments=profile.detail_segments,
     )
 

@@ -122,12 +122,16 @@ class Context:
         self.n = 0
         self.count = 0
         self.turns = 0
-        self.places = places
         self.segments = segments
         self.indexes: dict[tuple[str, int, int], dict[str, Segment]] = {}
-        values, flags = places.read(segments)
-        self.flags = ALL_FLAGS if is_tracing else flags
-        self.values = Watched(values, self) if is_tracing else values
+        self.look_at(places)
+
+    def look_at(self, places: Places) -> None:
+        """Read what the order has at *places*."""
+        self.places = places
+        values, flags = places.read(self.segments)
+        self.flags = ALL_FLAGS if self.is_tracing else flags
+        self.values = Watched(values, self) if self.is_tracing else values
 
     def remark(self, target: str, kind: RemarkKind, text: str, place: Place) -> None:
         """Note a warning."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -98,8 +98,8 @@ class Translation:
 class Translator:
     """A compiled mapping from messages to worklist entries.
 
-    *places* are those at which its rules look. *attributes* are for new and changed orders; *identifiers* and, where the
-    order has details, *detailed* for the rest.
+    *places* are those at which its rules look. *attributes* are for new and changed orders; *reduced* gives those for the
+    rest, with places of their own, by whether the order has details: compiled when the first such order comes.
     """
 
     one_per: str
@@ -112,8 +112,7 @@ class Translator:
     default_action: str
     action_place: Place
     attributes: Attributes
-    identifiers: Attributes
-    detailed: Attributes
+    reduced: Callable[[bool], tuple[Places, Attributes]]
     detail_segments: frozenset[str] = field(default_factory=frozenset)
     test: Test | None = None
 
@@ -150,7 +149,7 @@ class Translator:
         if not control and not self.default_action:
             context.refused.append(_no_control(self.action_place))
         action = self.actions.get(control, self.actions.get("*", "")) if control else self.default_action
-        item = fill(self._wanted(action, group), context) if action not in ("", IGNORE) else {}
+        item = self._item(action, group, context) if action not in ("", IGNORE) else {}
         return Output(
             group=group.number,
             action=action,
@@ -161,11 +160,12 @@ class Translator:
             replaces_steps=self.replaces_steps,
         )
 
-    def _wanted(self, action: str, group: Group) -> Attributes:
+    def _item(self, action: str, group: Group, context: Context) -> dict[str, Any]:
         if action in FULL_ACTIONS:
-            return self.attributes
-        has_detail = any(name in group.segments for name in self.detail_segments)
-        return self.detailed if has_detail else self.identifiers
+            return fill(self.attributes, context)
+        places, attributes = self.reduced(any(name in group.segments for name in self.detail_segments))
+        context.look_at(places)
+        return fill(attributes, context)
 
     def _kept(self, outputs: Sequence[Output], rejections: Sequence[Rejection]) -> tuple[list[Output], list[Rejection]]:
         """Leave out refused orders with those of the same accession number, or with all (policies 2.8)."""
