@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -40,7 +41,7 @@ class Fenced:
 class Typed:
     """A command of a console block, what the page says it prints, and with which exit code it ends."""
 
-    arguments: list[str]
+    words: list[str]
     said: str
     exit_code: int
 
@@ -60,10 +61,9 @@ def typed(block: Fenced) -> list[Typed]:
     for one in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         first, _, said = one.partition("\n")
         words = shlex.split(first, comments=True)
-        assert words[0] == "broker", first
         code = re.search(r"^exit code (\d+)\n\Z", said, re.MULTILINE)
         said = said[: code.start()] if code else said
-        commands.append(Typed(arguments=words[1:], said=said, exit_code=int(code[1]) if code else 0))
+        commands.append(Typed(words=words, said=said, exit_code=int(code[1]) if code else 0))
     return commands
 
 
@@ -78,6 +78,16 @@ def as_pattern(said: str) -> str:
     return "".join(lines)
 
 
+def understood(command: Typed) -> None:
+    """Parse a command as the real program does, without running it; fail for what it does not know."""
+    group, context, words = broker, click.Context(broker), command.words[1:]
+    while isinstance(group, click.Group):
+        name, group, words = group.resolve_command(context, words)
+        assert group is not None
+        context = click.Context(group, info_name=name, parent=context)
+    group.parse_args(context, words)
+
+
 @dataclass
 class Desk:
     """The reader's folder, with the shipped mappings and configuration; a broker is started when it is asked for."""
@@ -90,8 +100,10 @@ class Desk:
         """Write the block's file, mend it, or type its commands."""
         match block.language:
             case "console":
+                if block.name == "running" and not self.ports:
+                    self.start()
                 for command in typed(block):
-                    self.type(command)
+                    self.type(command) if block.name != "offered" else understood(command)
             case "edit":
                 self._mend(block)
             case _ if block.name:
@@ -101,8 +113,12 @@ class Desk:
 
     def type(self, command: Typed) -> None:
         """Run a command; fail when it says something else than the page."""
-        arguments = [word.replace(":2575", f":{self.ports.get('hl7')}") for word in command.arguments]
-        result = CliRunner().invoke(broker, arguments, env={"COLUMNS": "200"})
+        program, *arguments = (word.replace(":2575", f":{self.ports.get('hl7')}") for word in command.words)
+        if program == "cp":
+            shutil.copytree(self.folder / arguments[1], self.folder / arguments[2])
+            return
+        assert program == "broker", command.words
+        result = CliRunner().invoke(broker, arguments)
         if isinstance(result.exception, BrokerError):
             raise result.exception
         shown = re.sub(r"[ \t]+\n", "\n", result.output if result.output.endswith("\n") else result.output + "\n")

@@ -10,11 +10,7 @@ TUTORIAL = Path(__file__).parents[2] / "docs/tutorial-first-mapping.md"
 
 
 def test_every_step_of_the_tutorial_works_as_it_is_written(desk: Any, pages: Any) -> None:
-    starts = TUTORIAL.read_text().partition("Start the broker")[0].count("\n")
-
     for block in pages.fenced(TUTORIAL):
-        if block.line > starts and not desk.ports:
-            desk.start()
         desk.do(block)
 
     assert desk.ports
