@@ -17,11 +17,15 @@ def verb(hospital: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+def names(listed: Any) -> list[str]:
+    return [one["name"] for one in listed["mappings"]]
+
+
 def test_a_mapping_is_changed_broken_mended_and_gone_back_to_while_orders_come(
     hospital: Any, story: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mappings"
-    shutil.copytree(ROOT / "mappings", folder)
+    shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns("examples"))
     hospital.configuration["mappings"] = str(folder)
     hospital.start()
     hospital.send(story.orm("A1"))
@@ -30,7 +34,9 @@ def test_a_mapping_is_changed_broken_mended_and_gone_back_to_while_orders_come(
     child.parent.mkdir()
 
     child.write_text("mapping: sites/north\nextends: ihe/orm-to-mwl\nset: {PatientComments: {value: seen by north}}\n")
-    changed = story.eventually(lambda: (now := hospital.get("/api/v1/mappings")) and len(now["mappings"]) == 3 and now)
+    changed = story.eventually(
+        lambda: (now := hospital.get("/api/v1/mappings")) and "sites/north" in names(now) and now
+    )
     assert changed["problem"] is None
     hospital.send(story.orm("A2"))
     (message,) = hospital.get("/api/v1/messages?limit=1")["items"]
@@ -50,7 +56,7 @@ def test_a_mapping_is_changed_broken_mended_and_gone_back_to_while_orders_come(
     story.eventually(lambda: hospital.get("/api/v1/mappings")["problem"] is None)
     assert verb(hospital, "mappings", "rollback", changed["sets"][0]["digest"]).returncode == 0
     listed = json.loads(verb(hospital, "mappings", "list", "--json").stdout)
-    assert [one["name"] for one in listed["mappings"]][-1] == "sites/north"
+    assert "sites/north" in names(listed)
     assert (listed["sets"][0]["digest"], listed["sets"][0]["instead_of"]) == (
         changed["sets"][0]["digest"],
         first["sets"][0]["digest"],
@@ -65,7 +71,7 @@ def test_a_message_that_was_parked_is_found_tried_replayed_and_exported(
     hospital: Any, story: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mappings"
-    shutil.copytree(ROOT / "mappings", folder)
+    shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns("examples"))
     hospital.configuration["mappings"] = str(folder)
     hospital.configuration["hl7"]["listeners"]["his"]["on_refused"] = "park"
     hospital.start()

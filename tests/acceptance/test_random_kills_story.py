@@ -79,7 +79,7 @@ def kill_at_random(hospital: Any, traffic: Traffic, chance: random.Random) -> No
         with contextlib.suppress(AssertionError):
             hospital.start(60)
         killer.join()
-        hospital.process.wait(10)
+        hospital.process.wait(60)
     else:
         enough = traffic.answers + chance.randrange(100)
         eventually(lambda: traffic.answers >= enough, 60)

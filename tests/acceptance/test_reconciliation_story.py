@@ -129,7 +129,7 @@ def metrics(hospital: Any) -> str:
 
 
 def read_page(hospital: Any, path: str = "/") -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{hospital.web_port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{hospital.web_port}{path}", timeout=30) as answer:
         return str(answer.read().decode())
 
 

@@ -90,7 +90,7 @@ class Hospital:
         """kill -9."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def terminate(self, seconds: float = 15.0) -> int:
         """SIGTERM; give the exit code."""
@@ -120,19 +120,19 @@ class Hospital:
 
     def get(self, path: str) -> Any:
         """GET a JSON answer."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=30) as answer:
             return json.loads(answer.read())
 
     def get_text(self, path: str) -> str:
         """GET a page or the metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=30) as answer:
             text: str = answer.read().decode()
             return text
 
     def post(self, path: str) -> Any:
         """POST without a body; give the JSON answer."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.web_port}{path}", method="POST")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())
 
     def order(self, accession: str) -> dict[str, Any] | None:

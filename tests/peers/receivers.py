@@ -120,7 +120,7 @@ class Bus:
         )
         self.client.connect("127.0.0.1", self.port)
         self.client.loop_start()
-        assert subscribed.wait(10)
+        assert subscribed.wait(60)
 
     def of_type(self, type: str) -> list[dict[str, Any]]:
         """Give the events of *type* (without the prefix) so far."""
@@ -130,5 +130,5 @@ class Bus:
         self.client.disconnect()
         self.client.loop_stop()
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
         self.log.close()

@@ -36,10 +36,10 @@ class Program:
         """Stop it; one that has no wish to is killed."""
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
 
 
 class StoreScp(Program):
