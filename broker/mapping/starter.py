@@ -220,6 +220,8 @@ def _start(evidence: Evidence, proposal: Proposal) -> None:
         told = _told("a date and time", seen, evidence.found.total)
         for keyword, kind in (("Date", "date"), ("Time", "time")):
             rule = f"{{from: {seen.path}, as: {{{kind}: '{written}'}}}}" if written else seen.path
+            if not written and seen.segment.startswith("Z"):  # its fields have no type
+                rule = f"{{from: {seen.path}, as: datetime}}"
             proposal.steps.append(f"ScheduledProcedureStepStart{keyword}: {{first_of: [{rule}, $inherited]}}{told}")
         return
     proposal.questions.append("start: no field holds a time; the time of receipt is taken, marked 'unscheduled time'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -112,3 +113,12 @@ def test_messages_that_no_mapping_reads_are_told(folder: Path) -> None:
 
     assert done.exit_code == 2
     assert "no mapping reads ADT^A08" in done.output
+
+
+def test_a_time_in_a_z_field_in_the_form_of_hl7_is_proposed_with_its_type(folder: Path) -> None:
+    messages = folder.parent / "messages.hl7"
+    messages.write_text(re.sub(r"0(\d)\.04\.2026 10:30", r"2026040\g<1>103000", MESSAGES))
+
+    assert "StepStartDate: {first_of: [{from: ZOR-3, as: datetime}, $inherited]}" in propose(folder).output
+    assert propose(folder, "--write").exit_code == 0
+    assert run(folder, "check", str(folder)).exit_code == 0
