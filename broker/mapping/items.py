@@ -19,6 +19,7 @@ from broker.mapping.places import ALL_FLAGS, NONE
 from broker.mapping.problems import Place
 from broker.mapping.syntax import Each, Rule
 from broker.mapping.terms import Scope, check_path
+from broker.mapping.yamlfile import Text
 
 CODE_VALUES = ("CodeValue", "LongCodeValue")
 
@@ -83,9 +84,23 @@ def compile_attributes(
     """Compile the rules of attributes that stand side by side."""
     return Attributes(
         _compile_attribute(keyword, rule, scope, compile_rule, prefix + keyword)
-        for keyword, rule in rules.items()
+        for keyword, rule in _with_creators(rules)
         if scope.kept is None or prefix + keyword in scope.kept
     )
+
+
+def _with_creators(rules: Mapping[str, Rule]) -> Iterator[tuple[str, Rule]]:
+    """Give *rules* with one more for the creator of each block of private attributes (PS3.5 7.8.1)."""
+    creators: dict[str, Rule] = {}
+    for keyword, rule in rules.items():
+        yield keyword, rule
+        known = types.find_attribute(keyword) if keyword.startswith("[") else None
+        if known is not None:
+            value = Text(value=known.creator, place=rule.place)
+            given = frozenset({"value"})
+            creators[known.creator_key] = Rule(key=rule.key, place=rule.place, given=given, value=value)
+    for key, rule in creators.items():
+        yield f"[{rule.value.value if rule.value else ''}]{key}", rule
 
 
 def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: CompileRule, path: str) -> Attribute:
@@ -104,7 +119,7 @@ def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: Com
     lead = scope.leads.get(find)
     is_plain = lead is not None and lead.is_text and rule.conversion is None
     return Attribute(
-        keyword=keyword,
+        keyword=known.key,
         path=path,
         vr=known.vr,
         first=lead.place if lead else NONE,

@@ -76,7 +76,10 @@ class RuleParser:
         for name, (key, value) in self.entries(node).items():
             attribute = types.find_attribute(name)
             rule = self.rule(key, value)
-            if attribute is None:
+            if attribute is None and types.is_private_tag(name):
+                hint = f"write [ITS CREATOR]{name}"
+                self.report.error("M010", key.place, f"'{name}' is private: whose is it?", hint)
+            elif attribute is None:
                 is_few = len(self.report.problems) < SUGGESTIONS_LIMIT
                 hint = suggestion(name, types.keywords()) if is_few else ""
                 self.report.error("M010", key.place, f"'{name}' is not a DICOM attribute", hint)
@@ -88,6 +91,9 @@ class RuleParser:
                 line = rules[attribute.keyword].key.line
                 message = f"'{attribute.keyword}' is already set on line {line}"
                 self.report.error("M003", key.place, message, "one rule per target")
+            elif other := _of_another_creator(attribute, rules):
+                message = f"'{other}' has the block {attribute.key[6:8]} of the group"
+                self.report.error("M003", key.place, message, "take another block: 11 instead of xx")
             else:
                 rules[attribute.keyword] = rule
         return rules
@@ -219,3 +225,12 @@ class RuleParser:
         if source:
             self.report.error("M014", found.place, "each is a segment, a field or a list: IPC, PID-3, study.series")
         return None
+
+
+def _of_another_creator(attribute: types.Attribute, rules: Mapping[str, Rule]) -> str:
+    """Name a private attribute among *rules* whose creator has the block that *attribute* wants."""
+    if not attribute.creator:
+        return ""
+    others = (types.find_attribute(name) for name in rules if name.startswith("["))
+    same = (o for o in others if o and o.creator_key == attribute.creator_key and o.creator != attribute.creator)
+    return next((other.keyword for other in same), "")

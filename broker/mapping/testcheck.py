@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from broker.mapping import types
 from broker.mapping.link import Files
 from broker.mapping.problems import Report, suggestion
 from broker.mapping.syntax import MappingFile, Rule
@@ -41,8 +42,14 @@ def _check_attribute(attribute: Text, rules: Mapping[str, Rule], report: Report)
             if part not in CODE_PARTS:
                 report.warning("M060", attribute.place, f"a code item has no '{part}'", suggestion(part, CODE_PARTS))
             return
-        rule = known.get(part)
+        rule = known.get(part) or _private(part, known)
         if rule is None:
             report.warning("M060", attribute.place, f"the mapping never sets '{part}'", suggestion(part, known))
             return
         known = rule.item
+
+
+def _private(key: str, rules: Mapping[str, Rule]) -> Rule | None:
+    """Find the rule of a private attribute by its tag."""
+    private = ((types.find_attribute(name), rule) for name, rule in rules.items() if name.startswith("["))
+    return next((rule for known, rule in private if known and key in (known.key, known.creator_key)), None)

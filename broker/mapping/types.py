@@ -25,14 +25,32 @@ MOMENT_VRS = frozenset({"DA", "TM", "DT"})
 USABLE_VRS = TEXT_VRS | MOMENT_VRS | {"PN", "SQ"}
 
 
+_PRIVATE = re.compile(
+    r"\[(?P<creator>[^\]\\\x00-\x1f]{1,64})\]"
+    r"\((?P<group>[0-9A-Fa-f]{3}[13579BDFbdf]),(?P<block>xx|00|[1-9A-Fa-f][0-9A-Fa-f])(?P<element>[0-9A-Fa-f]{2})\)"
+)
+"""A private attribute: the block ``xx`` is the first one, 10; 00 is where the creators stand."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """A DICOM attribute; *is_many*: it may have several values."""
+    """A DICOM attribute; *is_many*: it may have several values. A private one has its *creator*, and its tag for a keyword."""
 
     keyword: str
     tag: str
     vr: str
     is_many: bool
+    creator: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it goes by among the values of an order."""
+        return self.tag.lower() if self.creator else self.keyword
+
+    @property
+    def creator_key(self) -> str:
+        """Where the creator of its block stands (PS3.5 7.8.1)."""
+        return f"{self.key[:6]}00{self.key[6:8]})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +68,12 @@ class Typed:
 
 @lru_cache(maxsize=1024)
 def find_attribute(name: str) -> Attribute | None:
-    """Find a DICOM attribute by keyword or ``(0010,0020)``."""
+    """Find a DICOM attribute by keyword, ``(0010,0020)`` or ``[CREATOR](0029,xx01)``; a private one holds text (LO)."""
+    private = _PRIVATE.fullmatch(name)
+    if private:
+        where = f"({private['group']},{private['block'].replace('xx', '10')}{private['element']})".upper()
+        creator = private["creator"]
+        return Attribute(keyword=f"[{creator}]{where}", tag=where, vr="LO", is_many=True, creator=creator)
     tagged = re.fullmatch(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)", name)
     tag = int(tagged[1] + tagged[2], 16) if tagged else TAGS.get(name)
     if tag is None or tag not in ATTRIBUTES:
@@ -61,6 +84,11 @@ def find_attribute(name: str) -> Attribute | None:
     return Attribute(
         keyword=keyword, tag=f"({tag >> 16:04X},{tag & 0xFFFF:04X})", vr=vr.split(" ")[0], is_many=multiplicity != "1"
     )
+
+
+def is_private_tag(name: str) -> bool:
+    """Say whether *name* is the tag of a private attribute, without its creator."""
+    return re.fullmatch(r"\([0-9A-Fa-f]{3}[13579BDFbdf],[0-9A-Fa-fx]{4}\)", name) is not None
 
 
 def keywords() -> list[str]:

@@ -35,7 +35,8 @@ def test_each_problem_has_a_place_that_broker_explain_names() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    text = re.sub(r"`[^`\n]*`", "", page.read_text())  # what looks like a link in code is none
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in target:
             continue
         name, _, anchor = target.partition("#")

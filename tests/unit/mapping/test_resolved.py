@@ -24,6 +24,7 @@ set:
   (0010,0020): ZPI-1 or $inherited
   AccessionNumber: {from: $inherited, default: NONE}
   PatientSex: {first_of: [{from: ZPI-2, lookup: sex}, $inherited]}
+  '[ACME](0029,xx01)': ZPI-4
   ScheduledProcedureStepSequence: {item: {ScheduledProcedureStepID: ZPI-3}}
 """
 
