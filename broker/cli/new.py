@@ -127,7 +127,7 @@ def _parent(catalogue: Catalogue, messages: list[Message]) -> tuple[Entry, list[
     readers = {
         entry.mapping.message_type: entry
         for entry in reversed(list(catalogue.entries.values()))
-        if entry.mapping.message_type and not entry.mapping.conditions
+        if entry.mapping.message_type and not entry.mapping.conditions and not entry.mapping.is_template
     }
     types = Counter(message.type for message in messages)
     for wanted, count in types.most_common():
