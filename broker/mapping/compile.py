@@ -17,6 +17,7 @@ from broker.mapping.needs import looked_at
 from broker.mapping.nodes import Name, Path, Source
 from broker.mapping.syntax import Rule
 from broker.mapping.terms import INHERITED_DEPTH, Scope, fetch_source, nothing
+from broker.mapping.yamlfile import Text
 
 ANY_OTHER = "*"
 """The key of a table that catches what no other does."""
@@ -54,6 +55,7 @@ def compile_value(rule: Rule, target: Target, scope: Scope) -> Fetch:
     if rule.when is not None and rule.each is None:
         fetch = _conditional(fetch, rule, own)
     if rule.default is not None:
+        _warn_of_idle_default(rule, rule.default, scope)
         fetch = _with_default(fetch, rule.default.value)
     if rule.warn:
         fetch = _with_warning(fetch, rule, target)
@@ -226,6 +228,14 @@ def _cleaned(fetch: Fetch, clean: Callable[[str], str]) -> Fetch:
         return _each_value(value, lambda text: clean(text) or None)
 
     return cleaned
+
+
+def _warn_of_idle_default(rule: Rule, default: Text, scope: Scope) -> None:
+    if rule.value is not None and rule.when is None and not rule.map and rule.lookup is None:
+        scope.report.warning("M061", default.place, "the default can never apply: the constant always does")
+    elif rule.required or rule.on_missing:
+        hint = "leave out the default, or required and on_missing"
+        scope.report.warning("M061", default.place, "nothing can be missing here: the default stands in", hint)
 
 
 def _warn_of_collisions(rule: Rule, target: Target, scope: Scope) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from broker.mapping.context import NULL, Context, Fetch
-from broker.mapping.nodes import AllOf, AnyOf, Compare, Condition, InTable, Is, Matches, Not, Path, Term
+from broker.mapping.nodes import AllOf, AnyOf, Compare, Condition, Fact, InTable, Is, Matches, Not, Path, Term
 from broker.mapping.problems import suggestion
 from broker.mapping.syntax import Table
 from broker.mapping.terms import Inherit, Scope, fetch_term
@@ -21,6 +21,7 @@ def compile_condition(condition: Condition, scope: Scope, inherit: Inherit) -> T
     """Make the function that asks *condition*."""
     match condition:
         case AllOf(conditions=parts):
+            _warn_of_contradiction(parts, scope)
             tests = [compile_condition(part, scope, inherit) for part in parts]
             if len(tests) == 2:
                 first, second = tests
@@ -45,6 +46,26 @@ def compile_condition(condition: Condition, scope: Scope, inherit: Inherit) -> T
             if not keys:
                 return never
             return lambda context: _text(looked_up(context)) in keys
+
+
+def _warn_of_contradiction(parts: Sequence[Condition], scope: Scope) -> None:
+    """Warn where one thing would have to be equal to different values at once."""
+    wanted: dict[str, frozenset[str]] = {}
+    for part in _flat(parts):
+        if isinstance(part, Compare) and not part.negated and isinstance(part.term, Path | Fact):
+            values = wanted.get(part.term.text, frozenset(part.values)) & frozenset(part.values)
+            wanted[part.term.text] = values
+            if not values:
+                message = f"this can never hold: {part.term.text} would have to have two values at once"
+                scope.report.warning("M061", part.term.place, message, "write or between the values")
+
+
+def _flat(parts: Sequence[Condition]) -> Iterator[Condition]:
+    for part in parts:
+        if isinstance(part, AllOf):
+            yield from _flat(part.conditions)
+        else:
+            yield part
 
 
 def never(context: Context) -> bool:

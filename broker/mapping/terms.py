@@ -243,12 +243,25 @@ def check_path(path: Path, scope: Scope) -> Typed | None:
     if top is None:
         scope.report.error("M042", path.place, f"{path.segment} has no field {path.field}")
         return None
+    _check_picks(path, scope)
     typed = types.find_typed(path.segment, path.field, path.component, path.subcomponent, scope.declared, scope.version)
     if typed is None:
         number = f"{path.component}.{path.subcomponent}" if path.subcomponent else f"{path.component}"
         message = f"{path.segment}-{path.field} is {top.name} ({top.datatype}), it has no component {number}"
         scope.report.error("M042", path.place, message)
     return typed
+
+
+def _check_picks(path: Path, scope: Scope) -> None:
+    """Report what is picked by a place that no message has: it can never match."""
+    picks = ((path.segment_pick, path.segment, ()), (path.pick, f"{path.segment}-{path.field}", (path.field,)))
+    for pick, where, above in picks:
+        if pick is None or not pick.first:
+            continue
+        field, component, subcomponent = (*above, pick.first, pick.second, 0)[:3]
+        if types.find_typed(path.segment, field, component, subcomponent, scope.declared, scope.version) is None:
+            number = f"{pick.first}.{pick.second}" if pick.second else f"{pick.first}"
+            scope.report.error("M042", path.place, f"{path.text} can never match: {where} has no {number}")
 
 
 def _advice(path: Path, typed: Typed, scope: Scope) -> str:

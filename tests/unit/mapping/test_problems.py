@@ -126,3 +126,37 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal() -> None:
 
 def test_nothing_is_suggested_for_something_else() -> None:
     assert suggestion("zzzz", ["PatientID"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ('when: MSH-3 = "A" and (MSH-4 = "X" and MSH-3 = "B" or "C")', "M061", "two values at once"),
+        ('set: {PatientState: {from: OBR-12.1, when: ORC-1 = "A" and ORC-1 = "B"}}', "M061", "two values at once"),
+        ("set: {PatientState: {value: x, default: y}}", "M061", "the constant always does"),
+        ("set: {PatientState: {from: OBR-12.1, default: y, required: true}}", "M061", "the default stands in"),
+        ("set: {PatientState: {first_of: [{value: x}, OBR-12.1]}}", "M061", "the one before always does"),
+        ("set: {PatientState: 'PID-3[99=CITY].1'}", "M042", "can never match"),
+        ("set: {PatientState: 'OBX[3.99=A]-5'}", "M042", "can never match"),
+    ],
+)
+def test_what_can_never_be_is_told(line: str, code: str, words: str) -> None:
+    problems = check({"m.yaml": f"mapping: m\nfrom: hl7/ORM^O01\nto: dicom/mwl\n{line}\n".encode()})
+
+    assert any(problem.code == code and words in problem.message for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'when: MSH-3 = "A" or "B" and MSH-3 = "B"',
+        'when: MSH-3 = "A" or MSH-3 = "B"',
+        'set: {PatientState: {value: x, default: y, when: OBR-12.1 = "Z"}}',
+        "set: {PatientState: 'ZPI-3[9=CITY].1'}",
+        "set: {PatientState: 'OBX[3.2=WEIGHT]-5'}",
+    ],
+)
+def test_what_may_be_is_not(line: str) -> None:
+    problems = check({"m.yaml": f"mapping: m\nfrom: hl7/ORM^O01\nto: dicom/mwl\n{line}\n".encode()})
+
+    assert {problem.code for problem in problems} & {"M042", "M061"} == set()
