@@ -7,8 +7,14 @@ from collections.abc import Iterator, Mapping
 from broker.cli.reference import code, table
 from broker.mapping import facts, types
 from broker.mapping.explanations import EXPLANATIONS
+from broker.mapping.expr import LENGTH_LIMIT, NESTING_LIMIT
+from broker.mapping.items import TURNS_LIMIT
+from broker.mapping.link import PARENTS_LIMIT
+from broker.mapping.problems import PROBLEM_LIMIT
 from broker.mapping.profiles import MODALITY_WORKLIST
 from broker.mapping.spec import ACTIONS, CLEAN, CONVERSIONS, FILE, RULE, SEGMENT, TEST, Setting, Settings
+from broker.mapping.terms import INHERITED_DEPTH, LET_DEPTH, WORK_LIMIT
+from broker.mapping.yamlfile import DEPTH_LIMIT, NODE_LIMIT, SIZE_LIMIT
 
 _HEAD = """\
 # Mapping language: reference
@@ -78,6 +84,7 @@ def _lines() -> Iterator[str]:
     yield from _facts("Facts for mappings that read messages", facts.INBOUND)
     yield from _facts("Facts for mappings that write messages", facts.OUTBOUND)
     yield from _attributes()
+    yield from _limits()
     yield from _problems()
 
 
@@ -110,6 +117,25 @@ def _attributes() -> Iterator[str]:
         kind = profile.types.get(path, "3")
         rows.append((code(path), attribute.tag, attribute.vr, kind, missing if kind != "3" else "left out", bad))
     yield from table(("attribute", "tag", "VR", "type", "without a value", "with a bad value"), rows)
+
+
+def _limits() -> Iterator[str]:
+    yield "\n## Limits\n"
+    yield "No mapping needs more; a file that is larger by accident or on purpose is a problem, and delays nobody.\n"
+    rows = (
+        ("bytes of a mapping or a table", SIZE_LIMIT),
+        ("values in a file", NODE_LIMIT),
+        ("blocks and lists inside one another", DEPTH_LIMIT),
+        ("characters of a source or condition", LENGTH_LIMIT),
+        ("parentheses inside one another", NESTING_LIMIT),
+        ("names of `let` inside one another", LET_DEPTH),
+        ("mappings that stand one on another by `extends`", PARENTS_LIMIT),
+        ("rules that inherit one from another by `$inherited`", INHERITED_DEPTH),
+        ("sources of a mapping with its names written out", WORK_LIMIT),
+        ("items that `each` makes of one order; the rest is left out, with a warning", TURNS_LIMIT),
+        ("problems that are told of one file", PROBLEM_LIMIT),
+    )
+    yield from table(("what", "at most"), [(what, f"{limit:,}") for what, limit in rows])
 
 
 def _problems() -> Iterator[str]:

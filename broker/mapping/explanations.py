@@ -37,7 +37,8 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "M001": _explained(
         "the file is not YAML",
         "The file cannot be read at all: an indentation, a quote or a bracket is off, it is not UTF-8, it holds tabs, "
-        "or it is larger than a mapping may be. YAML's anchors, tags and merge keys are not part of the language.",
+        "or it is larger than a mapping may be, or has more than 500 problems. "
+        "YAML's anchors, tags and merge keys are not part of the language.",
         "set:\n  PatientName: {from: PID-5",
         "set:\n  PatientName: {from: PID-5}",
     ),

@@ -1,4 +1,7 @@
-"""The types of the worklist's attributes are those of PS3.4 Table K.6-1 (2024: return key type, by tag)."""
+"""The types of the worklist's attributes are those of PS3.4 Table K.6-1: the return key type of each row, by tag.
+
+Taken from the text of edition 2017a. Nested rows (code items, references) are left out: they are the item's own affair.
+"""
 
 from __future__ import annotations
 
