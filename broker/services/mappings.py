@@ -23,7 +23,7 @@ from broker.domain.records import StoredMessage
 from broker.errors import BrokerError
 from broker.mapping.catalogue import Catalogue
 from broker.mapping.compare import Sample, compare
-from broker.mapping.problems import Problem
+from broker.mapping.problems import Place, Problem
 from broker.mapping.suite import run_tests
 from broker.ports import Changes, Clock, Held, Job, Writer
 
@@ -225,7 +225,8 @@ class Mappings:
         try:
             files = await asyncio.to_thread(self._read)
         except BrokerError as fault:
-            return replace(begun, failures=(str(fault),)), None
+            unreadable = Problem(code=fault.code, place=Place(path="mappings"), message=fault.message, hint=fault.hint)
+            return replace(begun, problems=(unreadable,)), None
         begun = replace(begun, digest=folder_digest(files))
         if begun.digest == folder_digest(self.current.files):
             return begun, None

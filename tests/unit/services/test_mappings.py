@@ -198,6 +198,19 @@ async def test_a_set_that_would_refuse_what_was_taken_waits_for_a_person(place: 
         assert (forced.is_loaded, mappings.problem) == (True, "")
 
 
+async def test_a_file_that_is_not_read_keeps_the_old_set_and_is_no_failed_test(place: Place) -> None:
+    async with place.opened() as (mappings, _):
+        before = mappings.current
+        place.write("huge.yaml", "# nothing\n" * 600_000)
+
+        attempt = await mappings.reload("asked")
+
+        assert mappings.current is before
+        assert attempt.failures == ()
+        assert "C041" in attempt.why_not
+        assert "huge.yaml has more than 5000000 bytes" in attempt.why_not
+
+
 async def test_one_goes_back_to_the_set_before_until_the_folder_changes(place: Place) -> None:
     async with place.opened() as (mappings, _):
         first = mappings.current.digest
