@@ -63,7 +63,7 @@ def load_catalogue(configuration: Configuration) -> Catalogue:
 
 def _unfit_mappings(configuration: Configuration, catalogue: Catalogue) -> Iterator[Complaint]:
     for name, destination in configuration.destinations.items():
-        if not isinstance(destination, HL7Destination):
+        if not destination.mapping:
             continue
         location = ("destinations", name, "mapping")
         mapping = catalogue.get(destination.mapping)
@@ -73,6 +73,9 @@ def _unfit_mappings(configuration: Configuration, catalogue: Catalogue) -> Itera
         elif not mapping.source.startswith("broker/"):
             hint = "name one with `from: broker/...`, as ihe/study-to-oru"
             yield location, f"the mapping {destination.mapping} reads {mapping.source}, not events", hint
+        elif not mapping.target.startswith(f"{destination.type}/"):
+            hint = f"name one with `to: {destination.type}/...`"
+            yield location, f"the mapping {destination.mapping} makes {mapping.target}", hint
 
 
 def mappings(configuration: Configuration, catalogue: Catalogue | None, store: Store, metrics: Metrics) -> Mappings:

@@ -14,6 +14,7 @@ web: {{port: 0}}
 destinations:
   ris: {{type: hl7, port: 2576, mapping: ihe/study-to-our}}
   other: {{type: hl7, port: 2576, mapping: ihe/orm-to-mwl}}
+  bus: {{type: mqtt, mapping: ihe/status-to-orm}}
 """
 
 
@@ -30,3 +31,4 @@ def test_mappings_of_destinations_that_do_not_fit_are_told_together_with_their_p
     assert f"{file}:6:41: error: there is no mapping ihe/study-to-our in " in refused.stderr
     assert "did you mean 'ihe/study-to-oru'?" in refused.stderr
     assert f"{file}:7:43: error: the mapping ihe/orm-to-mwl reads hl7/ORM^O01" in refused.stderr
+    assert f"{file}:8:30: error: the mapping ihe/status-to-orm makes hl7/ORM^O01" in refused.stderr
