@@ -19,13 +19,13 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from broker.domain.mappingset import KEPT, MappingSet
-from broker.domain.records import StoredMessage
 from broker.errors import BrokerError
 from broker.mapping.catalogue import Catalogue
 from broker.mapping.compare import Sample, compare
 from broker.mapping.problems import Place, Problem
 from broker.mapping.suite import run_tests
 from broker.ports import Changes, Clock, Held, Job, Writer
+from broker.services.inspect import MessageReader
 
 log = structlog.get_logger()
 
@@ -44,13 +44,6 @@ class SetReader(Protocol):
 
     async def get(self, digest: str) -> MappingSet | None:
         """Find a set by its digest or the beginning of it."""
-
-
-class MessageReader(Protocol):
-    """Reads stored messages."""
-
-    async def search(self, *, limit: int = 50) -> tuple[Sequence[StoredMessage], str]:
-        """Give the newest messages."""
 
 
 class Counters(Protocol):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 from broker.domain.events import Event
 from broker.domain.records import StoredMessage
@@ -15,6 +15,7 @@ from broker.hl7.charset import decode
 from broker.hl7.message import Message
 from broker.mapping.catalogue import Catalogue
 from broker.mapping.engine import Translation
+from broker.services.inspect import MessageReader
 from broker.services.intake import Intake
 from broker.services.mappings import Mappings
 from broker.services.received import ListenerRules
@@ -24,25 +25,6 @@ SCANNED = 20_000
 """Messages that one search looks through; the rest is found with the cursor that it gives."""
 
 Which = Literal["current", "old"]
-
-
-class MessageReader(Protocol):
-    """Reads stored messages."""
-
-    async def search(
-        self,
-        *,
-        state: str = "",
-        listener: str = "",
-        type: str = "",
-        order_id: str = "",
-        limit: int = 50,
-        cursor: str = "",
-    ) -> tuple[Sequence[StoredMessage], str]:
-        """Find messages, the newest first, and the cursor of the next page."""
-
-    async def get(self, message_id: str) -> StoredMessage | None:
-        """Find one message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
