@@ -80,6 +80,7 @@ class App:
 
     async def run(self) -> None:
         """Run until `stop`; raise WriterDied when the store's writer is dead."""
+        gc.disable()  # what a start makes stays
         async with AsyncExitStack() as stack:
             await self._open(stack)
             async with asyncio.TaskGroup() as group:
@@ -87,6 +88,7 @@ class App:
                 workers = self._workers.start(group)
                 gc.collect()
                 gc.freeze()
+                gc.enable()
                 self.ready.set()
                 log.info("broker.ready", site=self.configuration.site)
                 group.create_task(self.store.prepare())

@@ -135,17 +135,21 @@ def replay(
 ) -> None:
     """Send messages through the intake again, the oldest first: those with an ID, or all that the filters find.
 
-    First every message is tried without effect. More than 20 are replayed only after their number was typed. Exit code
-    1 when one was left alone or refused.
+    With --dry-run nothing has an effect. More than 20 are tried first and replayed after their number was typed. Exit
+    code 1 when one was left alone or refused.
     """
     connection = Connection(config)
     chosen = list(ids) or [message["id"] for message in _found(connection, wanted)]
     if not chosen:
         raise click.UsageError("no message: give an ID, or filters that find one (broker messages search)")
     options = {"mapping": mapping, "force": "true" if force else None}
-    tried = _replayed(connection, sorted(chosen), {**options, "dry_run": "true"}, is_shown=not as_json)
+    is_many = len(chosen) > UNASKED and not yes
+    is_shown = not as_json and (dry_run or is_many)
+    tried: list[dict[str, Any]] = []
+    if dry_run or is_many:
+        tried = _replayed(connection, sorted(chosen), {**options, "dry_run": "true"}, is_shown=is_shown)
     if not dry_run:
-        if len(chosen) > UNASKED and not yes and click.prompt(f"type {len(chosen)} to replay them") != str(len(chosen)):
+        if is_many and click.prompt(f"type {len(chosen)} to replay them") != str(len(chosen)):
             raise click.UsageError("not replayed")
         tried = _replayed(connection, sorted(chosen), options, is_shown=not as_json)
     if as_json:

@@ -29,7 +29,10 @@ Which = Literal["current", "old"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a search asks for; empty asks for nothing. *numbers* stand as a whole value somewhere in the message."""
+    """What a search asks for; empty asks for nothing. *numbers* stand as a whole value somewhere in the message.
+
+    *accession* does so too, or the message made or changed one of the orders *accession_order_ids*.
+    """
 
     state: str = ""
     listener: str = ""
@@ -37,6 +40,8 @@ class Wanted:
     order_id: str = ""
     control_id: str = ""
     sender: str = ""
+    accession: str = ""
+    accession_order_ids: frozenset[str] = frozenset()
     numbers: tuple[str, ...] = ()
     text: str = ""
     since: datetime | None = None
@@ -45,7 +50,8 @@ class Wanted:
     @property
     def is_plain(self) -> bool:
         """Say whether the store alone can answer."""
-        return not (self.control_id or self.sender or self.numbers or self.text or self.since or self.until)
+        given = (self.control_id, self.sender, self.accession, self.numbers, self.text, self.since, self.until)
+        return not any(given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +163,8 @@ class Messages:
 
 def _test(wanted: Wanted) -> Callable[[StoredMessage], bool]:
     text = wanted.text.casefold()
-    numbers = [re.compile(rf"(?<![^|^~&\r\n]){re.escape(number)}(?![^|^~&\r\n])") for number in wanted.numbers]
+    numbers = [_whole(number) for number in wanted.numbers]
+    accession = _whole(wanted.accession) if wanted.accession else None
 
     def fits(message: StoredMessage) -> bool:
         if wanted.until and message.received_at > wanted.until:
@@ -166,12 +173,20 @@ def _test(wanted: Wanted) -> Callable[[StoredMessage], bool]:
             return False
         if wanted.sender and wanted.sender.casefold() not in message.sender.casefold():
             return False
-        if not numbers and not text:
+        is_of_order = accession is None or not wanted.accession_order_ids.isdisjoint(message.order_ids)
+        if is_of_order and not numbers and not text:
             return True
         content = message.raw.decode(message.charset or "latin-1", "replace")
+        if not is_of_order and accession is not None and not accession.search(content):
+            return False
         return text in content.casefold() and all(number.search(content) for number in numbers)
 
     return fits
+
+
+def _whole(value: str) -> re.Pattern[str]:
+    """Find *value* where it is all that stands between two delimiters."""
+    return re.compile(rf"(?<![^|^~&\r\n]){re.escape(value)}(?![^|^~&\r\n])")
 
 
 def told(replayed: Replayed) -> str:

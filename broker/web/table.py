@@ -92,7 +92,9 @@ CALLS: tuple[Call, ...] = (
             Parameter(name="order", text="our id of an order"),
             Parameter(name="control_id", text="MSH-10"),
             Parameter(name="sender", text="part of MSH-3 or MSH-4"),
-            Parameter(name="accession", text="a value that stands somewhere in the message"),
+            Parameter(
+                name="accession", text="of an order that the message made or changed, or a value that stands in it"
+            ),
             Parameter(name="patient_id", text="a value that stands somewhere in the message"),
             Parameter(name="number", text="an order number: a value that stands somewhere in the message"),
             Parameter(name="text", text="part of the message, in whatever case"),

@@ -16,6 +16,8 @@ from broker.web.shapes import message_line, message_shape
 
 async def list_messages(services: Services, asked: Asked) -> Response:
     """Find messages, the newest first; patient data is left out unless they are asked for in full."""
+    accession = asked["accession"] or ""
+    orders = await services.inspection.orders.by_accession(accession) if accession else ()
     wanted = Wanted(
         state=asked["state"] or "",
         listener=asked["listener"] or "",
@@ -23,7 +25,9 @@ async def list_messages(services: Services, asked: Asked) -> Response:
         order_id=asked["order"] or "",
         control_id=asked["control_id"] or "",
         sender=asked["sender"] or "",
-        numbers=tuple(number for name in ("accession", "patient_id", "number") if (number := asked[name])),
+        accession=accession,
+        accession_order_ids=frozenset(order.id for order in orders),
+        numbers=tuple(number for name in ("patient_id", "number") if (number := asked[name])),
         text=asked["text"] or "",
         since=asked["from"],
         until=asked["to"],
