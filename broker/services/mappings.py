@@ -141,7 +141,10 @@ class Mappings:
                 log.warning("mapping.rolled_back", digest=newest.digest, instead_of=folder)
                 return
         if newest is None or newest.digest != folder or newest.instead_of:
-            await self._keep(catalogue, "start")
+            try:
+                await self._keep(catalogue, "start")
+            except BrokerError as fault:  # a full disk keeps nobody from starting
+                log.warning("mapping.not_kept", error=fault.code)
         log.info("mapping.loaded", digest=catalogue.digest, mappings=len(catalogue.entries))
 
     async def watch(self) -> None:

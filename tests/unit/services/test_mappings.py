@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -270,3 +271,30 @@ async def test_a_change_of_the_folder_is_seen(place: Place, monkeypatch: pytest.
         assert mappings.current is not before
         assert mappings.attempt is not None
         assert mappings.attempt.reason == "changed"
+
+
+async def test_a_store_that_cannot_write_keeps_nobody_from_starting(place: Place) -> None:
+    async with place.opened() as (first, store):
+        place.write("a.yaml", SOUND + "# changed\n")
+        catalogue, _ = Catalogue.load(read_mapping_files(place.mappings))
+
+        class Full:
+            async def run(self, job: Job[Any]) -> Any:
+                raise BrokerError("the disk is full", code="S001", ack="AR")
+
+        second = Mappings(
+            catalogue=catalogue,
+            read=lambda: read_mapping_files(place.mappings),
+            stamp=lambda: stamp(place.mappings),
+            unfit=lambda _: (),
+            sets=store.mapping_sets,
+            messages=store.messages,
+            writer=Full(),
+            zone=ZoneInfo("UTC"),
+            clock=place.now,
+            counters=place.metrics,
+        )
+        await second.open()
+
+        assert second.current is catalogue
+        assert len(await first.kept()) == 1
