@@ -18,7 +18,7 @@ from broker.cli.options import with_config, with_mappings
 from broker.cli.send import split
 from broker.config.load import load
 from broker.config.mapping_files import read_mapping_files
-from broker.hl7.charset import decode
+from broker.hl7.charset import REPLACEMENT, decode
 from broker.hl7.message import Message
 from broker.hl7.pseudonym import Pseudonyms
 from broker.mapping.catalogue import Catalogue, Entry
@@ -101,8 +101,8 @@ def _file(name: str, evidence: Evidence, charset: str, files: dict[str, bytes], 
     catalogue, problems = Catalogue.load({**files, f"{name}.yaml": untested.encode()})
     entry = catalogue.entries.get(name) if catalogue else None
     if entry is None:
-        click.echo(f"the proposal has problems, mend them:\n{render(problems)}", err=True)
-        return untested
+        click.echo(f"nothing is proposed, these messages make a mapping with problems:\n{render(problems)}", err=True)
+        raise SystemExit(78)
     at = datetime.strptime(RECEIVED_AT, "%Y%m%d%H%M%S").replace(tzinfo=zone)
     translation = entry.mapping.translate(Message.parse(sample), zone, at)
     evidence = replace(evidence, read=look(entry, messages, zone, at).read)
@@ -119,7 +119,12 @@ def _is_readable(raw: bytes) -> bool:
 
 def _parsed(raw: bytes, charset: str) -> Message:
     decoded = decode(raw, [charset] if charset else ["UTF-8", "windows-1252"])
-    return Message.parse(decoded.text, decoded.codec)
+    return Message.parse(_printable(decoded.text), decoded.codec)
+
+
+def _printable(text: str) -> str:
+    """Replace what a YAML file cannot hold; line ends stay."""
+    return "".join(one if one.isprintable() or one in "\r\n" else REPLACEMENT for one in text)
 
 
 def _parent(catalogue: Catalogue, messages: list[Message]) -> tuple[Entry, list[Message]]:
@@ -146,7 +151,7 @@ def _constant(messages: Sequence[Message], number: int) -> str:
 
 def _equals(messages: Sequence[Message], number: int) -> str:
     values = sorted({message.header.value(number, 1, 1) for message in messages})
-    if not all(values) or len(values) > 4 or any('"' in value for value in values):
+    if not all(values) or len(values) > 4 or any('"' in value or REPLACEMENT in value for value in values):
         return ""
     quoted = " or ".join(f'"{value}"' for value in values)
     return f"MSH-{number}.1 = {quoted}"

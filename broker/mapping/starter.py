@@ -22,6 +22,7 @@ _PREFIXES = (("CT", "CT"), ("MRI?", "MR"), ("NMR", "MR"), ("US|ECHO|SONO|ECO", "
              ("PET", "PT"), ("NM|SPECT|SCINT", "NM"), ("XA|ANGIO|DSA", "XA"), ("RF|FLUO", "RF"), ("DXA|DEXA|BMD", "BMD"),
              ("XR|RX|DX|CR|X-?RAY|RAD", "DX"))  # fmt: skip
 _UID = r"[0-2](\.(0|[1-9]\d*)){4,}"
+_NAME = re.compile(r"[\w.-]*")
 _NOT_A_NUMBER = re.compile(r"^(MSH|PID-(?!3|18)|NK1|PV|OBX|NTE|DG1|AL1|IN|GT1|EVN|TQ1)")
 
 
@@ -92,7 +93,7 @@ def _patient(evidence: Evidence, proposal: Proposal) -> None:
         proposal.rules.append(
             f"PatientBirthDate: {{from: PID-7, as: {{date: {written}}}}}{_told(why, birth, found.total)}"
         )
-    authorities = [_authorities(message) for message in evidence.messages]
+    authorities = [[name if _NAME.fullmatch(name) else "" for name in _authorities(one)] for one in evidence.messages]
     first = {one[0] for one in authorities if one}
     always = set.intersection(*map(set, authorities)) if authorities else set()
     others = {name for one in authorities for name in one[1:]} - first - {""}

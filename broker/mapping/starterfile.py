@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ def written(name: str, title: str, condition: str, evidence: Evidence, proposal:
         f"mapping: {name}",
         f"title: {quoted(title)}",
         f"extends: {evidence.parent.mapping.name}",
-        *([f"when: {condition}"] if condition else []),
+        *([f"when: {quoted(condition) if re.search(': | #', condition) else condition}"] if condition else []),
         *proposal.head,
         "",
         f"# Made of {total} message(s), {len(evidence.outputs) + sum(evidence.refused.values())} order(s). What is not set here",

@@ -122,3 +122,23 @@ def test_a_time_in_a_z_field_in_the_form_of_hl7_is_proposed_with_its_type(folder
     assert "StepStartDate: {first_of: [{from: ZOR-3, as: datetime}, $inherited]}" in propose(folder).output
     assert propose(folder, "--write").exit_code == 0
     assert run(folder, "check", str(folder)).exit_code == 0
+
+
+def test_control_characters_of_a_sender_do_not_break_the_file(folder: Path) -> None:
+    file = folder.parent / "messages.hl7"
+    file.write_text(MESSAGES.replace("|NORTH|", "|N\x00\x1b[2J: {y|").replace("|K1^", "|K\x07'\": {x^"))
+
+    done = propose(folder, "--write", "--name", "sites/x")
+
+    assert done.exit_code == 0, done.output
+    assert run(folder, "check", str(folder)).exit_code == 0
+    assert not any(ord(character) < 32 and character != "\n" for character in (folder / "sites/x.yaml").read_text())
+
+
+@pytest.mark.parametrize("sender", ["A: {b", "A #b", "A']", "- A", "A\u2028b", "{A"])
+@pytest.mark.parametrize("of", ["NORTH", "OLDRIS", "CITY", "K1", "CT head"])
+def test_no_name_of_a_sender_is_taken_for_yaml(folder: Path, sender: str, of: str) -> None:
+    (folder.parent / "messages.hl7").write_text(MESSAGES.replace(of, sender))
+
+    assert propose(folder, "--write", "--name", "sites/x").exit_code == 0
+    assert run(folder, "check", "--no-tests", str(folder)).exit_code == 0
