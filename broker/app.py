@@ -44,6 +44,7 @@ from broker.services.received import ListenerRules
 from broker.services.reconcile import Reconciliation
 from broker.services.retention import AgedReader, Retention
 from broker.services.studies import Studies
+from broker.services.todo import Todos
 from broker.services.workers import Workers
 from broker.services.worklist import Worklist
 from broker.store.store import Store
@@ -123,6 +124,8 @@ class App:
         self._mappings = wiring.mappings(configuration, catalogue, self.store, self.metrics)
         await self._mappings.open()
         self._workers.add("mappings", self._mappings.watch)
+        self._todos = Todos(self._mappings, self.store.messages, self.metrics)
+        self._workers.add("to-do list", self._todos.watch)
         self._spool = Spool(configuration.spool, self.ids)
         stack.callback(self._spool.close)
         self._build_services()
@@ -292,6 +295,7 @@ class App:
             metrics=self.metrics.exposition,
             mappings=self._mappings,
             messages=Messages(self.store.messages, self._intake, self._mappings, rules),
+            todos=self._todos,
         )
         return WebServer(app, settings)
 

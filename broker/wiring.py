@@ -275,6 +275,7 @@ def web_settings(configuration: Configuration) -> WebSettings:
         site=configuration.site,
         version=version("radbroker"),
         socket=configuration.socket,
+        told_by={name: one.mapping for name, one in configuration.destinations.items() if one.mapping},
     )
 
 

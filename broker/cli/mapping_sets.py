@@ -29,17 +29,20 @@ def command() -> None:
 @with_json
 @with_config
 def list_(config: Path, as_json: bool) -> None:
-    """Show the mappings in force and the last 20 sets that were."""
+    """Show the mappings and the last 20 sets that were in force.
+
+    A template takes no message itself; a mapping that tells others is unused unless a destination names it.
+    """
     found = Connection(config).get("/api/v1/mappings")
     if as_json:
         show_json(found)
         return
     rows = [
-        (one["name"], one["from"], one["to"], one["digest"], str(one["tests"]), one["title"])
+        (one["name"], one["from"], one["to"], _use(one), one["digest"], str(one["tests"]), one["title"])
         for one in found["mappings"]
     ]
     if rows:
-        show_table(("MAPPING", "READS", "MAKES", "DIGEST", "TESTS", "TITLE"), rows, empty="")
+        show_table(("MAPPING", "READS", "MAKES", "USE", "DIGEST", "TESTS", "TITLE"), rows, empty="")
         show("")
     sets = [
         (
@@ -55,6 +58,11 @@ def list_(config: Path, as_json: bool) -> None:
     if found["problem"]:
         show("")
         show((found["problem"], "red"))
+
+
+def _use(mapping: dict[str, Any]) -> str:
+    """Say whether it is in force, and for which destinations."""
+    return ": ".join(filter(None, (mapping["use"].replace("_", " "), ", ".join(mapping["destinations"]))))
 
 
 @command.command()

@@ -17,6 +17,7 @@ from broker.services.inspect import Inspection, Part
 from broker.services.messages import Messages
 from broker.services.notices import Outbox
 from broker.services.reconcile import Reconciliation
+from broker.services.todo import Todos
 from broker.services.worklist import Worklist
 from broker.store.store import Store
 from broker.web.app import create
@@ -68,6 +69,7 @@ async def ask(configuration: Configuration, method: str, path: str, **more: Any)
             accounts=accounts,
             mappings=mappings,
             messages=Messages(store.messages, None, mappings, {}),
+            todos=Todos(mappings, store.messages, metrics),
             metrics=metrics.exposition,
         )
         transport = httpx.ASGITransport(as_local(app))

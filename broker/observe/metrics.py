@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -35,6 +35,12 @@ class Metrics:
         self._problems = Gauge(
             "radbroker_mapping_problems",
             "Problems that keep the mappings folder from being used",
+            registry=self.registry,
+        )
+        self._unknown = Gauge(
+            "radbroker_mapping_unknown_codes",
+            "Codes that no table knows, in the last messages",
+            ("mapping",),
             registry=self.registry,
         )
         self._commits = self._histogram("store_commit_seconds", "Time of a commit", _QUICK)
@@ -84,6 +90,12 @@ class Metrics:
         """Count one attempt to load mappings: loaded, refused or rolled_back; show the problems of the folder."""
         self._sets.labels(outcome).inc()
         self._problems.set(problems)
+
+    def unknown_codes(self, counts: Mapping[str, int]) -> None:
+        """Show how many codes no table knows, of every mapping in *counts* and no other."""
+        self._unknown.clear()
+        for mapping, count in counts.items():
+            self._unknown.labels(mapping).set(count)
 
     def commit(self, jobs: int, seconds: float) -> None:
         """Count one transaction of the store."""

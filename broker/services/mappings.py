@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from broker.domain.mappingset import KEPT, MappingSet
-from broker.errors import BrokerError
+from broker.errors import BrokerError, without_values
 from broker.mapping.catalogue import Catalogue
 from broker.mapping.compare import Sample, compare
 from broker.mapping.problems import Place, Problem
@@ -242,7 +242,7 @@ class Mappings:
             Sample(label=m.id, raw=m.raw, received_at=m.received_at, charsets=(m.charset,)) for m in found if m.charset
         ]
         comparison = await asyncio.to_thread(compare, self.current, catalogue, samples, self.zone)
-        return tuple(f"{flip.label}: {flip.after}" for flip in comparison.flips if flip.is_loss)
+        return tuple(f"{flip.label}: {without_values(flip.after)}" for flip in comparison.flips if flip.is_loss)
 
     async def _keep(self, catalogue: Catalogue, reason: str, instead_of: str = "") -> None:
         now = self._clock()

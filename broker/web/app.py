@@ -18,6 +18,7 @@ from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
 from broker.services.mappings import Mappings
 from broker.services.messages import Messages
+from broker.services.todo import Todos
 from broker.web.asked import read
 from broker.web.calls import Call, Services
 from broker.web.guard import Guard, is_local
@@ -37,6 +38,7 @@ def create(
     accounts: Accounts,
     mappings: Mappings,
     messages: Messages,
+    todos: Todos,
     metrics: Callable[[], bytes],
 ) -> Starlette:
     """Make the application; *metrics* gives the Prometheus text."""
@@ -46,13 +48,15 @@ def create(
         accounts=accounts,
         mappings=mappings,
         messages=messages,
+        todos=todos,
         metrics=metrics,
         document=document(CALLS, version=settings.version, has_login=settings.auth == "password"),
     )
-    console = Console(settings, inspection)
+    console = Console(settings, inspection, mappings, todos)
     routes: list[BaseRoute] = [
         *(Route(call.path, _endpoint(call, services), methods=[call.method], name=call.name) for call in CALLS),
         Route("/", console.overview, name="overview"),
+        Route("/mappings", console.mappings, name="mappings"),
         Route("/orders/{ref:path}", console.order, name="order"),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]

@@ -13,6 +13,7 @@ from broker.services.accounts import Accounts
 from broker.services.inspect import Inspection
 from broker.services.mappings import Mappings
 from broker.services.messages import Messages
+from broker.services.todo import Todos
 from broker.web.settings import WebSettings
 
 Kind = Literal["text", "integer", "moment", "secret"]
@@ -60,6 +61,7 @@ class Services:
     accounts: Accounts
     mappings: Mappings
     messages: Messages
+    todos: Todos
     metrics: Callable[[], bytes]
     document: Mapping[str, Any]
 

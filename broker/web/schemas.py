@@ -8,6 +8,7 @@ from typing import Any, get_args
 from broker.domain.order import OrderStatus, StepStatus
 from broker.domain.records import DeliveryState, MessageState
 from broker.domain.study import StudyState, Verdict
+from broker.web.mapping_lines import Use
 
 Schema = dict[str, Any]
 
@@ -292,11 +293,30 @@ SCHEMAS: Mapping[str, Schema] = {
                     "digest": TEXT,
                     "extends": MAYBE,
                     "tests": COUNT,
+                    "use": {
+                        **one_of(*get_args(Use)),
+                        "description": "template: it is there to be extended; unused: no destination names it",
+                    },
+                    "destinations": {**many(TEXT), "description": "those that tell others with it"},
                 }
             )
         ),
         sets=many(
             record(digest=TEXT, loaded_at=MOMENT, mappings=COUNT, reason=TEXT, in_force=YES_OR_NO, instead_of=MAYBE)
+        ),
+    ),
+    "Todo": record(
+        messages={**COUNT, "description": "how many were looked at, the newest"},
+        items=many(
+            record(
+                mapping=TEXT,
+                kind=one_of("unknown", "invalid"),
+                attribute=TEXT,
+                text=TEXT,
+                rule=TEXT,
+                messages=COUNT,
+                example={**TEXT, "description": "id of the newest of those messages"},
+            )
         ),
     ),
     "Attempt": _ATTEMPT,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ class WebSettings:
     """Where the console listens and who may use it; *zone* is the department's.
 
     *socket* is the Unix socket of the command line, made with mode 0600; None makes none. Port 0 takes a free one.
+    *told_by* names the mapping of each destination that has one.
     """
 
     host: str = "127.0.0.1"
@@ -24,3 +26,4 @@ class WebSettings:
     site: str = ""
     version: str = ""
     socket: Path | None = None
+    told_by: Mapping[str, str] = field(default_factory=dict)

@@ -176,6 +176,14 @@ CALLS: tuple[Call, ...] = (
         answers={200: Answer(text="mappings and sets", schema="Mappings")},
     ),
     Call(
+        method="GET",
+        path="/api/v1/mappings/todo",
+        name="listTodo",
+        text="List the codes that no table knows and the values that no attribute can hold, in the last messages",
+        route=mappings.list_todo,
+        answers={200: Answer(text="the most frequent first", schema="Todo"), 409: PROBLEM},
+    ),
+    Call(
         method="POST",
         path="/api/v1/mappings/reload",
         name="reloadMappings",

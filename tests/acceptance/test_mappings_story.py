@@ -47,7 +47,10 @@ def test_a_mapping_is_changed_broken_mended_and_gone_back_to_while_orders_come(
     assert "sites/north.yaml:2:10: M021" in broken["problem"]
     assert hospital.get_status("/readyz") == 200
     assert "M021" in hospital.get_text("/")
+    assert "M021" in hospital.get_text("/mappings")
     assert "radbroker_mapping_problems 1.0" in hospital.get_text("/metrics")
+    series = 'radbroker_mapping_unknown_codes{mapping="ihe/orm-to-mwl"}'
+    story.eventually(lambda: series in hospital.get_text("/metrics"))
     assert story.msa(hospital.send(story.orm("A3")))[1] == "AA"
     done = verb(hospital, "mappings", "reload")
     assert (done.returncode, "did you mean 'ihe/orm-to-mwl'" in done.stdout) == (78, True)

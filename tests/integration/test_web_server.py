@@ -31,6 +31,7 @@ from broker.services.inspect import Inspection, Part
 from broker.services.messages import Messages
 from broker.services.progress import Rules
 from broker.services.reconcile import Reconciliation
+from broker.services.todo import Todos
 from broker.services.worklist import Worklist
 from broker.store.store import Store
 from broker.web import server as sockets
@@ -112,6 +113,7 @@ async def running(folder: Path, database_url: str, auth: Auth = "none") -> Async
         accounts=accounts,
         mappings=mappings,
         messages=Messages(store.messages, None, mappings, {}),
+        todos=Todos(mappings, store.messages, Metrics()),
         metrics=lambda: b"",
     )
     server = WebServer(app, settings)

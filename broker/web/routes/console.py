@@ -1,4 +1,4 @@
-"""The pages: the overview and the life of one order, for people."""
+"""The pages: the overview, the life of one order and the mappings, for people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from broker.services.inspect import Inspection
+from broker.services.mappings import Mappings
+from broker.services.todo import Todos
+from broker.web.mapping_lines import mapping_lines
 from broker.web.mask import ending, initials
 from broker.web.overview import order_line, overview
 from broker.web.refusal import Refusal
@@ -19,15 +22,17 @@ from broker.web.settings import WebSettings
 from broker.web.shapes import life_shape
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
+TODO_SHOWN = 100
 _PERSONAL = ("Patient", "OtherPatient")
 
 
 class Console:
     """Writes the pages; every value is escaped by the templates."""
 
-    def __init__(self, settings: WebSettings, inspection: Inspection) -> None:
+    def __init__(self, settings: WebSettings, inspection: Inspection, mappings: Mappings, todos: Todos) -> None:
         self._zone = settings.zone
         self._inspection = inspection
+        self._mappings, self._todos, self._told_by = mappings, todos, settings.told_by
         self._templates = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
@@ -55,6 +60,18 @@ class Console:
             line=order_line(life.order, life.patient, self._zone),
             order=life_shape(life, self._zone),
             is_cancel_asked=life.order.is_cancel_asked,
+        )
+
+    async def mappings(self, request: Request) -> Response:
+        """Show what is left to do for the mappings, which are in force, and what keeps the folder from being so."""
+        return self._page(
+            "mappings.html",
+            problem=self._mappings.problem,
+            attempt=self._mappings.attempt,
+            todo=await self._todos.look(),
+            lines=mapping_lines(self._mappings, self._told_by),
+            sets=await self._mappings.kept(),
+            shown=TODO_SHOWN,
         )
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:

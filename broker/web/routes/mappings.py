@@ -11,9 +11,11 @@ from broker.errors import BrokerError
 from broker.hl7.charset import decode, encode
 from broker.hl7.message import Message
 from broker.mapping.problems import Problem
+from broker.mapping.todo import Todo
 from broker.mapping.trace import as_trace
 from broker.services.mappings import Attempt, Mappings
 from broker.web.calls import Asked, Services
+from broker.web.mapping_lines import MappingLine, mapping_lines
 from broker.web.moments import iso
 from broker.web.refusal import Refusal
 
@@ -21,24 +23,12 @@ from broker.web.refusal import Refusal
 async def list_mappings(services: Services, asked: Asked) -> Response:
     """Show the mappings in force, the kept sets, and why the folder is not in force if it is not."""
     mappings = services.mappings
-    entries = mappings.current.entries.values() if mappings.is_open else ()
     kept = await mappings.kept()
     return JSONResponse(
         {
             "problem": mappings.problem or None,
             "attempt": _attempt(mappings.attempt, services.settings.zone) if mappings.attempt else None,
-            "mappings": [
-                {
-                    "name": entry.mapping.name,
-                    "title": entry.mapping.title or None,
-                    "from": entry.mapping.source,
-                    "to": entry.mapping.target,
-                    "digest": entry.mapping.digest,
-                    "extends": entry.mapping.lineage[1] if len(entry.mapping.lineage) > 1 else None,
-                    "tests": len(entry.file.tests),
-                }
-                for entry in entries
-            ],
+            "mappings": [_mapping(line) for line in mapping_lines(mappings, services.settings.told_by)],
             "sets": [
                 {
                     "digest": one.digest,
@@ -52,6 +42,13 @@ async def list_mappings(services: Services, asked: Asked) -> Response:
             ],
         }
     )
+
+
+async def list_todo(services: Services, asked: Asked) -> Response:
+    """Show the codes that no table knows and the values that no attribute can hold."""
+    _open(services)
+    look = await services.todos.look()
+    return JSONResponse({"messages": look.messages, "items": [_todo(one) for one in look.items]})
 
 
 async def reload_mappings(services: Services, asked: Asked) -> Response:
@@ -88,6 +85,32 @@ def _open(services: Services) -> Mappings:
     if not services.mappings.is_open:
         raise Refusal(409, "no broker runs", "it loads the folder of mappings when it starts: broker run")
     return services.mappings
+
+
+def _mapping(line: MappingLine) -> dict[str, Any]:
+    return {
+        "name": line.name,
+        "title": line.title or None,
+        "from": line.source,
+        "to": line.target,
+        "digest": line.digest,
+        "extends": line.extends or None,
+        "tests": line.tests,
+        "use": line.use,
+        "destinations": list(line.destinations),
+    }
+
+
+def _todo(one: Todo) -> dict[str, Any]:
+    return {
+        "mapping": one.mapping,
+        "kind": one.kind,
+        "attribute": one.target,
+        "text": one.text,
+        "rule": one.rule,
+        "messages": one.count,
+        "example": one.example,
+    }
 
 
 def _attempt(attempt: Attempt, zone: tzinfo) -> dict[str, Any]:

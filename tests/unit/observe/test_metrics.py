@@ -16,10 +16,13 @@ def test_everything_that_happened_is_in_the_exposition() -> None:
     metrics.delivery("ris", "delivered")
     metrics.alarm("study.mismatched")
     metrics.commit(16, 0.0012)
+    metrics.unknown_codes({"gone": 1})
+    metrics.unknown_codes({"ihe/orm-to-mwl": 2})
     lines = metrics.exposition().decode().splitlines()
     for line in (
         'radbroker_messages_total{listener="his",outcome="accepted"} 1.0',
         'radbroker_mapping_warnings_total{mapping="ihe/orm-to-mwl"} 3.0',
+        'radbroker_mapping_unknown_codes{mapping="ihe/orm-to-mwl"} 2.0',
         'radbroker_associations_total{ae="CT1",outcome="accepted"} 1.0',
         'radbroker_worklist_queries_total{ae="CT1",outcome="answered"} 1.0',
         'radbroker_worklist_answers_total{ae="CT1"} 2.0',
@@ -32,6 +35,7 @@ def test_everything_that_happened_is_in_the_exposition() -> None:
         'radbroker_store_batch_jobs_bucket{le="16.0"} 1.0',
     ):
         assert line in lines
+    assert "gone" not in "".join(lines)
 
 
 def test_callers_that_nobody_knows_share_one_series() -> None:

@@ -196,6 +196,7 @@ async def test_a_set_that_would_refuse_what_was_taken_waits_for_a_person(place: 
         forced = await mappings.reload("asked", is_forced=True)
 
         assert "1 of the last 200 messages would be refused" in refused.why_not
+        assert "'***' (from PID-3.1) is not in table" in refused.why_not
         assert (forced.is_loaded, mappings.problem) == (True, "")
 
 

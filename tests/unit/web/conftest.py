@@ -33,6 +33,7 @@ from broker.services.messages import Messages
 from broker.services.progress import Rules
 from broker.services.received import ListenerRules
 from broker.services.reconcile import Reconciliation
+from broker.services.todo import Todos
 from broker.web.app import create
 from broker.web.guard import as_local
 from broker.web.settings import Auth, WebSettings
@@ -42,11 +43,19 @@ T = TypeVar("T")
 MADRID = ZoneInfo("Europe/Madrid")
 MAPPING = b"""\
 mapping: a
+title: "<b>"
 from: hl7/ORM^O01
 to: dicom/mwl
 action: {from: ORC-1, map: {NW: create}}
-set: {PatientID: PID-3.1, StudyInstanceUID: ZDS-1.1, RequestedProcedureID: OBR-19,
+set: {PatientID: PID-3.1, PatientSex: {from: PID-8, map: {F: F}}, StudyInstanceUID: ZDS-1.1, RequestedProcedureID: OBR-19,
       ScheduledProcedureStepSequence: {item: {ScheduledProcedureStepID: OBR-20}}}
+"""
+TEMPLATE = b"mapping: t\ntemplate: true\nextends: a\n"
+OUTBOUND = b"""\
+mapping: out
+from: broker/study.available
+to: mqtt/event
+json: {accession: order.accession}
 """
 NOW = datetime(2026, 4, 1, 8, 30, tzinfo=UTC)
 
@@ -418,10 +427,10 @@ def make_app(hospital: Hospital, auth: Auth) -> Any:
         ids=ids,
     )
     accounts = Accounts(reader=others, writer=hospital, clock=clock)
-    settings = WebSettings(auth=auth, zone=MADRID, site="General Hospital", version="0.1.0")
+    settings = WebSettings(auth=auth, zone=MADRID, site="General Hospital", version="0.1.0", told_by={"ris": "out"})
     files = {"a.yaml": MAPPING, "broken.yaml": b"mapping: b"}
     mappings = Mappings(
-        catalogue=Catalogue.load({"a.yaml": MAPPING})[0],
+        catalogue=Catalogue.load({"a.yaml": MAPPING, "t.yaml": TEMPLATE, "out.yaml": OUTBOUND})[0],
         read=lambda: files,
         stamp=dict,
         unfit=lambda _: (),
@@ -441,6 +450,7 @@ def make_app(hospital: Hospital, auth: Auth) -> Any:
         accounts=accounts,
         mappings=mappings,
         messages=Messages(inspection.messages, intake, mappings, rules),
+        todos=Todos(mappings, inspection.messages, Metrics()),
         metrics=lambda: metrics,
     )
 

@@ -199,6 +199,7 @@ SAID: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         ("/api/v1/messages/01JD9999999999999999999999/replay", None),
     ],
     "listMappings": [("/api/v1/mappings", None)],
+    "listTodo": [("/api/v1/mappings/todo", None)],
     "reloadMappings": [("/api/v1/mappings/reload", {}), ("/api/v1/mappings/reload", {"force": "true"})],
     "rollBackMappings": [
         ("/api/v1/mappings/rollback", {"digest": "abcd1"}),
@@ -263,3 +264,13 @@ async def test_an_answer_is_what_the_document_says(
     if media_type == JSON:
         schema = {**described["content"][JSON]["schema"], "components": DOCUMENT["components"]}
         Draft202012Validator(schema, format_checker=FORMATS).validate(answer.json())
+
+
+async def test_mappings_say_whether_they_are_used_and_by_whom(client: Any) -> None:
+    async with client() as http:
+        listed = (await http.get("/api/v1/mappings")).json()["mappings"]
+    assert [(one["name"], one["use"], one["destinations"]) for one in listed] == [
+        ("a", "in_force", []),
+        ("out", "in_force", ["ris"]),
+        ("t", "template", []),
+    ]

@@ -159,8 +159,41 @@ async def test_an_accession_number_of_two_orders_leads_to_both(client: Any, hosp
     assert 'href="/orders/02"' in text
 
 
+async def test_the_mappings_page_shows_what_is_to_do_without_values_of_patients(
+    client: Any, hospital: Any, make: Any
+) -> None:
+    raw = "MSH|^~\\&|HIS|H|||20260401||ORM^O01|1|P|2.3\rPID|||7||Doe^Jane||1979|Q\rORC|NW|P1\r"
+    raw += f"OBR||P1{'|' * 17}R1|S1\rZDS|1.2\r"
+    hospital.messages = [make.message(raw=raw.encode(), charset="ascii")]
+    text = await page(client, "/mappings")
+    assert "in the last 1 messages" in text
+    assert "&#39;Q&#39; is not in its map" in text
+    assert 'href="/api/v1/messages/M1"' in text
+    assert "Doe" not in text
+
+
+async def test_the_mappings_page_says_which_are_templates_and_which_nobody_uses(client: Any) -> None:
+    rows = re.findall(r"<tr><td>([a-z]+)</td>.*?</tr>", await page(client, "/mappings"))
+    assert rows == ["a", "out", "t"]
+    text = await page(client, "/mappings")
+    uses = re.findall(r"<tr><td>[a-z]+</td>.*?</td> <td>(?:<span[^>]*>)(.*?)</span>", text)
+    assert uses == ["in force", "in force", "template"]
+    assert "&lt;b&gt;" in text
+
+
+async def test_the_mappings_page_shows_what_keeps_the_folder_out(client: Any) -> None:
+    async with client(is_local=True) as http:
+        await http.post("/api/v1/mappings/reload", json={})
+        text = (await http.get("/mappings")).text
+    assert "The folder of mappings is not in force" in text
+    assert "broken.yaml:1:1" in text
+
+
 async def test_pages_ask_nobody_else_for_anything(client: Any) -> None:
-    links = re.findall(r'(?:src|href)="([^"]*)"', await page(client) + await page(client, "/orders/A41"))
+    links = re.findall(
+        r'(?:src|href)="([^"]*)"',
+        await page(client) + await page(client, "/orders/A41") + await page(client, "/mappings"),
+    )
     assert all(link.startswith("/") and not link.startswith("//") for link in links)
     async with client() as http:
         for link in set(links):
