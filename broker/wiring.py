@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
+from broker.config.destinations import unfit
 from broker.config.load import Unfit
 from broker.config.mapping_files import read_mapping_files, stamp
 from broker.config.model import Configuration, Dicom, HL7Destination, Listener, ListenerTLS, MqttDestination
-from broker.config.problems import did_you_mean
-from broker.config.source import Complaint
 from broker.dicom.archive import ArchiveSettings
 from broker.dicom.server import ServerSettings
 from broker.errors import ConfigurationError
@@ -55,27 +54,10 @@ def load_catalogue(configuration: Configuration) -> Catalogue:
             code="C020",
             hint="broker check shows each problem with its line",
         )
-    complaints = list(_unfit_mappings(configuration, catalogue))
+    complaints = list(unfit(configuration, catalogue))
     if complaints:
         raise Unfit(complaints)
     return catalogue
-
-
-def _unfit_mappings(configuration: Configuration, catalogue: Catalogue) -> Iterator[Complaint]:
-    for name, destination in configuration.destinations.items():
-        if not destination.mapping:
-            continue
-        location = ("destinations", name, "mapping")
-        mapping = catalogue.get(destination.mapping)
-        if mapping is None:
-            hint = did_you_mean(destination.mapping, catalogue.entries) or f"known: {', '.join(catalogue.entries)}"
-            yield location, f"there is no mapping {destination.mapping} in {configuration.mappings}", hint
-        elif not mapping.source.startswith("broker/"):
-            hint = "name one with `from: broker/...`, as ihe/study-to-oru"
-            yield location, f"the mapping {destination.mapping} reads {mapping.source}, not events", hint
-        elif not mapping.target.startswith(f"{destination.type}/"):
-            hint = f"name one with `to: {destination.type}/...`"
-            yield location, f"the mapping {destination.mapping} makes {mapping.target}", hint
 
 
 def mappings(configuration: Configuration, catalogue: Catalogue | None, store: Store, metrics: Metrics) -> Mappings:
@@ -85,7 +67,7 @@ def mappings(configuration: Configuration, catalogue: Catalogue | None, store: S
         catalogue=catalogue,
         read=lambda: read_mapping_files(folder),
         stamp=lambda: stamp(folder),
-        unfit=lambda catalogue: [message for _, message, _ in _unfit_mappings(configuration, catalogue)],
+        unfit=lambda catalogue: [message for _, message, _ in unfit(configuration, catalogue)],
         sets=store.mapping_sets,
         messages=store.messages,
         writer=store,

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from broker.cli.mappings import open_folders
+from broker.cli.mappings import misfits, open_folders
 from broker.cli.options import with_config
 from broker.cli.output import show
 from broker.errors import ConfigurationError
@@ -29,6 +29,8 @@ def command(
 ) -> None:
     """Check the mappings in each PATH, or of the configuration, and run the tests inside them.
 
+    Without PATH also whether the destinations of the configuration suit the mappings that they name.
+
     Exit code 78 when there is an error or a test fails; warnings do not count.
     """
     problems: list[Problem] = []
@@ -38,6 +40,7 @@ def command(
         problems += [*folder.problems, *folder.failures(results)]
         mappings += folder.count
         tests += len(results)
+        problems += misfits(config, folder) if not paths else []
     if not mappings and not problems:
         raise ConfigurationError("there is no mapping", code="C043", hint="a mapping is a .yaml file; see mappings/ihe")
     errors = [problem for problem in problems if problem.is_error]

@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from broker.cli.options import DEFAULT_CONFIGURATION
+from broker.config.destinations import unfit
 from broker.config.load import load
 from broker.config.mapping_files import read_mapping_files
+from broker.config.problems import Problem as Misfit
 from broker.config.problems import did_you_mean
 from broker.mapping.catalogue import Catalogue, Entry
 from broker.mapping.link import Files
@@ -87,6 +89,26 @@ def open_folders(paths: Sequence[Path], config: Path) -> list[Folder]:
         if full != root:
             chosen[root].append(full.relative_to(root).as_posix())
     return [_load(root, tuple(names)) for root, names in chosen.items()]
+
+
+def misfits(config: Path, folder: Folder) -> list[Problem]:
+    """Tell what in the configuration does not suit the mappings of its *folder*; nothing while these are unsound."""
+    if folder.catalogue is None or any(problem.is_error for problem in folder.found):
+        return []
+    loaded = load(config, os.environ)
+    invalid = loaded.invalid(list(unfit(loaded.configuration, folder.catalogue)))
+    lines = loaded.text.splitlines()
+    return [_of_configuration(problem, loaded.file, lines) for problem in invalid.problems]
+
+
+def _of_configuration(problem: Misfit, file: str, lines: Sequence[str]) -> Problem:
+    where = problem.place
+    if where.variable:
+        place, excerpt = Place(path=f"environment: {where.variable}"), ""
+    else:
+        place = Place(path=file, line=where.line, column=where.column, length=where.length)
+        excerpt = lines[where.line - 1] if where.line <= len(lines) else ""
+    return Problem(code="C021", place=place, message=problem.message, hint=problem.hint, excerpt=excerpt)
 
 
 def find_entry(folder: Path | None, config: Path, name: str) -> tuple[Entry, Files]:

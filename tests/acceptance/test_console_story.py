@@ -163,10 +163,12 @@ def test_the_page_shows_the_day_in_a_browser_and_runs_nothing_of_a_sender(
 def test_an_image_on_its_way_cannot_be_cancelled_a_notice_can(
     hospital: Any, story: Any, verb: Verb, tmp_path: Path
 ) -> None:
-    pacs, ris = story.free_port(), story.free_port()
+    pacs, bus = story.free_port(), story.free_port()
     hospital.configuration["dicom"]["nodes"] = {"PACS": {"host": "127.0.0.1", "port": pacs, "role": "archive"}}
     hospital.configuration["studies"] = {"forward_to": ["PACS"]}
-    hospital.configuration["destinations"] = {"ris": {"type": "hl7", "port": ris, "events": ["study.unscheduled"]}}
+    hospital.configuration["destinations"] = {
+        "bus": {"type": "mqtt", "url": f"mqtt://127.0.0.1:{bus}", "events": ["study.unscheduled"]}
+    }
     hospital.start()
     hospital.scanner().store(tmp_path / "images", story.ct_images({"0010,0020": "E1", "0010,0010": "E^ONE"}, 1))
 
@@ -177,6 +179,8 @@ def test_an_image_on_its_way_cannot_be_cancelled_a_notice_can(
     refused = verb("deliveries", "cancel", image["id"])
     assert refused.returncode == 1
     assert "objects wait until the archive has them" in refused.stdout
+    (notice,) = story.eventually(lambda: waiting("bus"))
+    assert verb("deliveries", "cancel", notice["id"]).returncode == 0
     archive = story.Archive(pacs)
     hospital.stoppers.append(archive.stop)
     assert verb("deliveries", "retry", image["id"]).returncode in (0, 1)

@@ -15,6 +15,7 @@ destinations:
   ris: {{type: hl7, port: 2576, mapping: ihe/study-to-our}}
   other: {{type: hl7, port: 2576, mapping: ihe/orm-to-mwl}}
   bus: {{type: mqtt, mapping: ihe/status-to-orm}}
+  day: {{type: hl7, port: 2576, events: [study.available, order.*]}}
 """
 
 
@@ -31,4 +32,9 @@ def test_mappings_of_destinations_that_do_not_fit_are_told_together_with_their_p
     assert f"{file}:6:41: error: there is no mapping ihe/study-to-our in " in refused.stderr
     assert "did you mean 'ihe/study-to-oru'?" in refused.stderr
     assert f"{file}:7:43: error: the mapping ihe/orm-to-mwl reads hl7/ORM^O01" in refused.stderr
+    assert (
+        f"{file}:9:40: error: it hears order.cancelled, order.scheduled, order.updated, which ihe/study"
+        in refused.stderr
+    )
+    assert "write events: [study.available]" in refused.stderr
     assert f"{file}:8:30: error: the mapping ihe/status-to-orm makes hl7/ORM^O01" in refused.stderr

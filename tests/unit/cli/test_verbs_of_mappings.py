@@ -92,6 +92,27 @@ def test_problems_are_json_or_annotations_on_demand(run: Run, mappings: Path) ->
     assert f"::error file={mappings}/mine/orders.yaml,line=9" in run("check", "--format", "github").output
 
 
+def test_a_destination_that_does_not_suit_its_mapping_is_a_problem_of_the_configuration(
+    run: Run, mappings: Path, config: Path
+) -> None:
+    (mappings / "out.yaml").write_text(
+        "mapping: out\nfrom: broker/study.available\nto: mqtt/event\njson: {a: order.accession}\n"
+    )
+    config.write_text("destinations:\n  bus: {type: mqtt, mapping: out, events: [order.scheduled]}\n")
+
+    result = run("check", "--config", str(config))
+
+    assert f"{config}:2:43: error[C021] it hears order.scheduled, which out does not read" in result.output
+    assert "write events: [study.available]" in result.output
+    assert "1 error(s)" in result.output
+    assert result.exit_code == 78
+    assert (
+        f"::error file={config},line=2,col=43,title=C021::"
+        in run("check", "--config", str(config), "--format", "github").output
+    )
+    assert run("check", "--config", str(config), str(mappings / "out.yaml")).exit_code == 0
+
+
 def test_a_part_of_the_configured_folder_can_be_checked_alone(run: Run, mappings: Path) -> None:
     (mappings / "other.yaml").write_text("mapping: other\n")
     assert run("check").exit_code == 78
