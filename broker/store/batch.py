@@ -1,8 +1,12 @@
-"""One transaction for many jobs; a batch that fails is redone job by job, so that a poison job fails alone."""
+"""One transaction for many jobs; a batch that fails is redone job by job, so that a poison job fails alone.
+
+A batch is a generator of steps, so that an event loop can run its short ones between other work and hand those that
+wait for a disk to a thread: threads of Python that are busy at once hinder each other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +18,17 @@ from broker.errors import BrokerError, NothingDone
 from broker.ports import Changes, Held, Job
 from broker.store.codec import moment_now
 from broker.store.connection import Connection, compiled
-from broker.store.dialects import is_conflict, upsert
+from broker.store.dialects import is_conflict, is_shared, upsert
 from broker.store.flush import Versions, flush
 from broker.store.held import HeldRows, Statements
 from broker.store.tables import probe
 
 FanOut = Callable[[Event], tuple[Delivery, ...]]
 """Which deliveries an event asks for; saved in the event's own transaction."""
+
+
+Steps = Generator[bool, None, list["Outcome"]]
+"""A batch on its way. It stops before each step and says whether that may wait: for the disk, or for another program."""
 
 
 TRIES = 5
@@ -72,8 +80,20 @@ class Batches:
         self._connection: Connection | None = None
         self._is_committing = False
 
+    @property
+    def is_remote(self) -> bool:
+        """Say whether every step waits for a server."""
+        return is_shared(self._engine.dialect)
+
     def run(self, jobs: Sequence[Job[Any]]) -> list[Outcome]:
-        """Run *jobs* and commit; give what became of each. Raises CannotWrite when nothing of them is on disk.
+        """Run *jobs* and commit; give what became of each. Raises CannotWrite when nothing of them is on disk."""
+        steps = self.steps(jobs)
+        while (outcomes := step(steps)[1]) is None:
+            pass
+        return outcomes
+
+    def steps(self, jobs: Sequence[Job[Any]]) -> Steps:
+        """Run *jobs* as `run` does, step by step.
 
         They are decided again when another broker's writer was in the way, and once when a row of theirs was taken or
         when the server had let go of the connection that was kept.
@@ -81,7 +101,7 @@ class Batches:
         for tries in range(TRIES):
             was_kept = self._connection is not None
             try:
-                return self._transact(jobs, is_alone=tries > 0)
+                return (yield from self._transact(jobs, is_alone=tries > 0))
             except self._driver.Error as error:
                 fault: Exception = error
                 is_stale = was_kept and self._connection is None and not self._is_committing
@@ -93,9 +113,12 @@ class Batches:
             except Exception as error:
                 fault = error
             break
-        if len(jobs) > 1:
-            return [outcome for job in jobs for outcome in self._alone(job)]
-        return [Outcome(error=_unstorable(fault))]
+        if len(jobs) == 1:
+            return [Outcome(error=_unstorable(fault))]
+        outcomes: list[Outcome] = []
+        for job in jobs:
+            outcomes += yield from self._alone(job)
+        return outcomes
 
     def prepare(self, held: Held) -> Changes[None]:
         """Make the statements ready; a job's `decide` that changes nothing."""
@@ -123,22 +146,36 @@ class Batches:
         if connection is not None:
             connection.close()
 
-    def _alone(self, job: Job[Any]) -> list[Outcome]:
+    def _alone(self, job: Job[Any]) -> Steps:
         try:
-            return self.run([job])
+            return (yield from self.steps([job]))
         except CannotWrite as error:
             return [Outcome(error=error.for_sender())]
 
-    def _transact(self, jobs: Sequence[Job[Any]], is_alone: bool) -> list[Outcome]:
+    def _transact(self, jobs: Sequence[Job[Any]], is_alone: bool) -> Steps:
         self._is_committing = False
-        connection = self._connected()
+        connection = self._connection
+        if connection is None:
+            yield True
+            connection = self._connected()
         try:
             keys = [key for job in jobs for key in job.keys]
-            connection.begin(("\x1f".join((kind.__name__, *key)) for kind, key in keys), is_alone=is_alone)
+            names = ["\x1f".join((kind.__name__, *key)) for kind, key in keys] if self.is_remote else ()
+            if not connection.begin_at_once():
+                yield True
+                connection.begin(names, is_alone=is_alone)
             held = HeldRows(self._statements, connection)
             held.prefetch(keys)
-            outcomes = [self._decide(job, held) for job in jobs]
-            if flush(held, connection, self._versions.next()):
+            outcomes: list[Outcome] = []
+            for job in jobs:
+                yield False
+                outcomes.append(self._decide(job, held))
+            is_changed = False
+            for _ in flush(held, connection, self._versions.next()):
+                is_changed = True
+                yield False
+            if is_changed:
+                yield True
                 self._is_committing = True
                 connection.commit()
             else:
@@ -184,6 +221,14 @@ class Batches:
             return False
         of_rows = ("IntegrityError", "DataError", "ProgrammingError", "NotSupportedError")
         return not isinstance(error, tuple(getattr(self._driver, name) for name in of_rows))
+
+
+def step(steps: Steps) -> tuple[bool, list[Outcome] | None]:
+    """Run the next step: say whether the one after it may wait, or give what became of the jobs."""
+    try:
+        return next(steps), None
+    except StopIteration as end:
+        return False, end.value
 
 
 def _unstorable(fault: Exception) -> BrokerError:

@@ -17,9 +17,12 @@ from sqlalchemy.sql import ClauseElement
 from broker.store.dialects import (
     HOLD_ALL,
     LET_GO,
+    WAIT,
+    WAIT_NEVER,
     begin_reading,
     begin_writing,
     hold,
+    is_busy,
     is_in_transaction,
     is_shared,
 )
@@ -51,6 +54,7 @@ class Connection:
         self._snapshot = begin_reading(engine.dialect)
         self._is_shared = is_shared(engine.dialect)
         self._is_holding = False
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         try:
             self._raw = engine.raw_connection()
         except DBAPIError as error:
@@ -83,6 +87,21 @@ class Connection:
             yield
         finally:
             self.rollback()
+
+    def begin_at_once(self) -> bool:
+        """Begin a writing transaction if that needs no waiting, neither for a server nor for another program."""
+        if self._is_shared:
+            return False
+        self._cursor.execute(WAIT_NEVER)
+        try:
+            self._cursor.execute(self._begin)
+        except self._driver_error as error:
+            if not is_busy(error):
+                raise
+            return False
+        finally:
+            self._cursor.execute(WAIT)
+        return True
 
     def begin(self, names: Iterable[str] = (), *, is_alone: bool = False) -> None:
         """Begin a writing transaction that holds *names* (or, alone, everything) against other processes' writers."""

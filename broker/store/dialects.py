@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
@@ -71,6 +72,12 @@ def is_conflict(error: Exception) -> bool:
     return getattr(error, "sqlstate", None) in ("40001", "40P01")
 
 
+def is_busy(error: Exception) -> bool:
+    """Say whether another program holds the SQLite file."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def hold(names: Iterable[str]) -> str:
     """Give the statement that holds names against the writers of other processes until `LET_GO`, where they are shared.
 
@@ -82,6 +89,9 @@ def hold(names: Iterable[str]) -> str:
 
 
 _WITH_OTHERS: Final = "SELECT pg_advisory_lock_shared(0)"
+WAIT_NEVER: Final = "PRAGMA busy_timeout = 0"
+WAIT: Final = f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}"
+"""How long SQLite waits for another program; it begins with the latter."""
 HOLD_ALL: Final = "SELECT pg_advisory_lock(0)"
 """Writes alone: waits for all who write, and lets nobody begin."""
 LET_GO: Final = "SELECT pg_advisory_unlock_all()"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from broker.store.connection import Connection, Row
@@ -23,13 +24,11 @@ class Versions:
         return self._last
 
 
-def flush(held: HeldRows, connection: Connection, version: int) -> bool:
-    """Write all changes of *held*; say whether there were any."""
-    is_changed = False
+def flush(held: HeldRows, connection: Connection, version: int) -> Iterator[None]:
+    """Write all changes of *held*, stopping after each kind; without changes it ends at once."""
     for statements, saved, deleted in held.changes():
         _write(held, statements, saved, deleted, connection, version)
-        is_changed = True
-    return is_changed
+        yield
 
 
 def _write(

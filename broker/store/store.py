@@ -54,7 +54,7 @@ class Store:
         on_commit: OnCommit = ignore,
     ) -> Store:
         """Open the database at *url*, creating or upgrading its tables; *on_death* is told when the writer dies,
-        *on_commit* of each transaction (jobs, seconds), on the writer's thread.
+        *on_commit* of each transaction (jobs, seconds).
 
         Raises ConfigurationError: S004 another broker has it, S005 it cannot be opened, S006 a newer broker made it,
         S010 no usable address.

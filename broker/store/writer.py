@@ -1,4 +1,4 @@
-"""The one thread that writes: takes every job that waits, runs them in one transaction, then tells all who wait.
+"""The one who writes: takes every job that waits, runs them in one transaction, then tells all who wait.
 
 There is no timer: jobs gather while the event loop has more of them coming in, and while a batch is being synced.
 """
@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from threading import Thread
 from time import perf_counter
 from typing import Any, TypeVar
 
 from broker.errors import BrokerError
 from broker.ports import Job
-from broker.store.batch import Batches, CannotWrite, Outcome
+from broker.store.batch import Batches, CannotWrite, Outcome, step
 
 R = TypeVar("R")
 
 OnCommit = Callable[[int, float], None]
-"""Told of each transaction: its jobs and its seconds, on the writer's thread."""
+"""Told of each transaction: its jobs and its seconds."""
 
 
 def ignore(jobs: int, seconds: float) -> None:
@@ -32,6 +31,10 @@ MOST_JOBS = 64
 """Jobs with which a transaction takes no more."""
 MOST_WAITING = 1024
 """Jobs that wait or run; further callers wait until there is room."""
+LONG = 256
+"""Keys of a job from which its batch is run in the thread as a whole: an order with thousands of steps."""
+SLICE_SECONDS = 0.002
+"""How long a batch goes on before others on the event loop have their turn."""
 PROBE_SECONDS = 1.0
 """How often a store that could not write is tried again while nobody asks for anything."""
 
@@ -45,7 +48,10 @@ class _Waiting:
 
 
 class GroupWriter:
-    """Runs jobs in order of arrival, many in one transaction; made and used on the event loop (see ports.Writer)."""
+    """Runs jobs in order of arrival, many in one transaction; made and used on the event loop (see ports.Writer).
+
+    The steps of a batch run on the loop, those that may wait in a thread. Where all of them do, the thread runs it whole.
+    """
 
     def __init__(
         self, batches: Batches, on_death: Callable[[BaseException], None], on_commit: OnCommit = ignore
@@ -56,13 +62,13 @@ class GroupWriter:
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(MOST_WAITING)
         self._gathered: list[_Waiting] = []
-        self._queue: SimpleQueue[list[_Waiting]] = SimpleQueue()
+        self._arrived = asyncio.Event()
         self._waiting: set[_Waiting] = set()
         self._is_closed = False
         self._ended = asyncio.Event()
         self._problem = ""
-        self._thread = Thread(target=self._work, name="store-writer", daemon=True)
-        self._thread.start()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._work = self._loop.create_task(self._run_all())
 
     @property
     def problem(self) -> str:
@@ -87,72 +93,76 @@ class GroupWriter:
         waiting = _Waiting(job, self._loop.create_future())
         self._waiting.add(waiting)
         self._gathered.append(waiting)
-        if len(self._gathered) == 1:
-            self._loop.call_soon(self._hand_over, 0)
+        self._arrived.set()
         result: R = await waiting.future
         return result
 
     async def close(self) -> None:
         """Finish the jobs that wait, then end the thread."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._hand_over(len(self._gathered))
-            self._queue.put([])
+        self._is_closed = True
+        self._arrived.set()
         await self._ended.wait()
+        await asyncio.to_thread(self._thread.shutdown)
 
-    def _hand_over(self, before: int) -> None:
-        """Give the thread what has gathered, once a turn of the event loop has brought nothing more.
-
-        Two threads of Python that are busy at once hinder each other more than they help.
-        """
-        if before < len(self._gathered) < MOST_JOBS:
-            self._loop.call_soon(self._hand_over, len(self._gathered))
-        elif self._gathered:
-            self._queue.put(self._gathered)
-            self._gathered = []
-
-    def _work(self) -> None:
+    async def _run_all(self) -> None:
         error: BaseException | None = None
         try:
-            while jobs := self._take():
-                self._settle(jobs)
+            while taken := await self._take():
+                await self._settle(taken)
+            await self._in_thread(self._batches.close)
         except BaseException as fault:
             error = fault
-        self._batches.close()
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._end, error)
+        self._end(error)
 
-    def _take(self) -> list[_Waiting]:
-        """Wait for jobs, then take all that wait; none when the writer is to end."""
-        taken = self._next()
-        with suppress(Empty):
-            while taken and len(taken) < MOST_JOBS:
-                more = self._queue.get_nowait()
-                if not more:
-                    self._queue.put(more)
-                    break
-                taken += more
+    async def _take(self) -> list[_Waiting]:
+        """Wait for jobs, then take all that wait, once a turn of the event loop has brought nothing more.
+
+        None when the writer is to end.
+        """
+        while not self._gathered and not self._is_closed:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(PROBE_SECONDS if self._problem else None):
+                    await self._arrived.wait()
+            except TimeoutError:
+                self._problem = await self._in_thread(self._batches.probe)
+        before = 0
+        while before < len(self._gathered) < MOST_JOBS:
+            before = len(self._gathered)
+            await asyncio.sleep(0)
+        taken, self._gathered = self._gathered[:MOST_JOBS], self._gathered[MOST_JOBS:]
         return taken
 
-    def _next(self) -> list[_Waiting]:
-        while self._problem:
-            try:
-                return self._queue.get(timeout=PROBE_SECONDS)
-            except Empty:
-                self._problem = self._batches.probe()
-        return self._queue.get()
-
-    def _settle(self, taken: list[_Waiting]) -> None:
+    async def _settle(self, taken: list[_Waiting]) -> None:
         began = perf_counter()
         try:
-            outcomes = self._batches.run([waiting.job for waiting in taken])
+            outcomes = await self._run_batch([waiting.job for waiting in taken])
             self._problem = ""
             self._on_commit(len(taken), perf_counter() - began)
         except CannotWrite as error:
             self._problem = error.reason
             outcomes = [Outcome(error=error.for_sender()) for _ in taken]
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._resolve, list(zip(taken, outcomes, strict=True)))
+        self._resolve(list(zip(taken, outcomes, strict=True)))
+
+    async def _run_batch(self, jobs: list[Job[Any]]) -> list[Outcome]:
+        if self._batches.is_remote or any(len(job.keys) >= LONG for job in jobs):
+            return await self._in_thread(self._batches.run, jobs)
+        steps = self._batches.steps(jobs)
+        until = perf_counter() + SLICE_SECONDS
+        is_waiting, outcomes = step(steps)
+        while outcomes is None:
+            if is_waiting:
+                is_waiting, outcomes = await self._in_thread(step, steps)
+                until = perf_counter() + SLICE_SECONDS
+                continue
+            if perf_counter() > until:
+                await asyncio.sleep(0)
+                until = perf_counter() + SLICE_SECONDS
+            is_waiting, outcomes = step(steps)
+        return outcomes
+
+    def _in_thread(self, call: Callable[..., R], *arguments: Any) -> asyncio.Future[R]:
+        return self._loop.run_in_executor(self._thread, call, *arguments)
 
     def _resolve(self, answers: list[tuple[_Waiting, Outcome]]) -> None:
         for waiting, outcome in answers:
