@@ -56,6 +56,9 @@ from broker.wiring import now
 
 log = structlog.get_logger()
 
+GARBAGE = 50_000, 20, 100
+"""After how many new objects garbage is looked for: a batch of orders makes thousands, and hardly any refer to each other."""
+
 GRACE_SECONDS = 10.0
 DATA_SET_SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, "1.2.840.10008.1.2.2")
 
@@ -89,6 +92,7 @@ class App:
                 workers = self._workers.start(group)
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(*GARBAGE)
                 gc.enable()
                 self.ready.set()
                 log.info("broker.ready", site=self.configuration.site)

@@ -45,10 +45,11 @@ class Changes(Generic[R_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Generic[R]):
-    """A decision inside the writing transaction: pure, synchronous, repeatable."""
+    """A decision inside the writing transaction: pure, synchronous, repeatable. *is_large*: it may concern thousands of rows."""
 
     keys: tuple[Key, ...]
     decide: Callable[[Held], Changes[R]]
+    is_large: bool = False
 
 
 class Writer(Protocol):

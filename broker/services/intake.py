@@ -41,6 +41,8 @@ log = structlog.get_logger()
 REMEMBERED = timedelta(days=7)
 LARGE = 256 * 1024
 """Bytes of a message from which it is mapped in a thread: thousands of orders would keep everybody else waiting."""
+MANY_KEYS = 256
+"""Keys of a message's orders from which its effects are worked out in a thread as well."""
 
 
 class Counters(Protocol):
@@ -110,7 +112,7 @@ class Intake:
                 return Changes(result=result)
             return Changes(save=changes.save, delete=changes.delete, events=changes.events, result=result)
 
-        return await self._writer.run(Job(keys=job.keys, decide=decide))
+        return await self._writer.run(Job(keys=job.keys, decide=decide, is_large=job.is_large))
 
     async def _refuse(self, raw: bytes, rules: ListenerRules, error: BrokerError) -> bytes:
         """Refuse what is no message; the sender hears it also when the store cannot write."""
@@ -205,7 +207,7 @@ class Intake:
         def decide(held: Held) -> Changes[tuple[str, bytes]]:
             return self._decide(held, received, wanted, replayed)
 
-        return Job(keys=tuple(keys), decide=decide)
+        return Job(keys=tuple(keys), decide=decide, is_large=len(keys) > MANY_KEYS)
 
     def _decide(
         self, held: Held, received: Received, wanted: Wanted, replayed: StoredMessage | None

@@ -113,7 +113,7 @@ class Outbox:
             decided = job.decide(held)
             return decided
 
-        result = await self._writer.run(replace(job, decide=decide))
+        result = await self._writer.run(Job(keys=job.keys, decide=decide, is_large=job.is_large))
         assert decided is not None
         self._tell(decided)
         return result

@@ -95,7 +95,7 @@ class Readdressing:
 
         keys: list[Key] = [(Study, ("uid", study_uid))]
         keys += [(Instance, ("sop", row.sop_uid)) for row in rows]
-        return Job(keys=tuple(keys), decide=decide)
+        return Job(keys=tuple(keys), decide=decide, is_large=True)
 
     def _changes(
         self,

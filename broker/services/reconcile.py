@@ -170,7 +170,7 @@ class Reconciliation:
             return Changes(result=Decided(refusal=wished)) if isinstance(wished, str) else wished
 
         keys = ((Study, ("uid", study_uid)), (Instance, ("study", study_uid)))
-        decided = await self._writer.run(Job(keys=keys, decide=decide))
+        decided = await self._writer.run(Job(keys=keys, decide=decide, is_large=True))
         if decided.study is not None:
             log.info(done, study_uid=study_uid, user=by)
             self.wake()
@@ -193,7 +193,8 @@ class Reconciliation:
             changes = self._let_go(held, study, text, now, is_alarm=True)
             return Changes(save=changes.save, events=changes.events, result=True)
 
-        return Job(keys=((Study, ("uid", study_uid)), (Instance, ("study", study_uid))), decide=decide)
+        keys = ((Study, ("uid", study_uid)), (Instance, ("study", study_uid)))
+        return Job(keys=keys, decide=decide, is_large=True)
 
     def _let_go(
         self,

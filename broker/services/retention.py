@@ -58,4 +58,4 @@ def _removal(rows: Sequence[Any]) -> Job[None]:
     def decide(held: Held) -> Changes[None]:
         return Changes(delete=tuple(rows), result=None)
 
-    return Job(keys=(), decide=decide)
+    return Job(keys=(), decide=decide, is_large=True)

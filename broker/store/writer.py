@@ -31,8 +31,6 @@ MOST_JOBS = 64
 """Jobs with which a transaction takes no more."""
 MOST_WAITING = 1024
 """Jobs that wait or run; further callers wait until there is room."""
-LONG = 256
-"""Keys of a job from which its batch is run in the thread as a whole: an order with thousands of steps."""
 SLICE_SECONDS = 0.002
 """How long a batch goes on before others on the event loop have their turn."""
 PROBE_SECONDS = 1.0
@@ -145,7 +143,7 @@ class GroupWriter:
         self._resolve(list(zip(taken, outcomes, strict=True)))
 
     async def _run_batch(self, jobs: list[Job[Any]]) -> list[Outcome]:
-        if self._batches.is_remote or any(len(job.keys) >= LONG for job in jobs):
+        if self._batches.is_remote or any(job.is_large for job in jobs):
             return await self._in_thread(self._batches.run, jobs)
         steps = self._batches.steps(jobs)
         until = perf_counter() + SLICE_SECONDS

@@ -1,9 +1,12 @@
-"""The writing thread: group commit, order, limits, death."""
+"""The writer: group commit, order, limits, death."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+import time
+from contextlib import closing
 
 import pytest
 
@@ -115,3 +118,62 @@ def test_rows_are_there_after_a_restart(opened, rows, save, find):
             return await store.run(find(Order, "accession", "A1"))
 
     assert asyncio.run(asyncio.wait_for(story(), 30)) == (rows.order(),)
+
+
+def test_others_on_the_loop_have_their_turn_while_another_program_holds_the_file(opened_file, database, rows, save):
+    async def story():
+        async with opened_file() as store:
+            with closing(sqlite3.connect(database, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                writing = asyncio.create_task(store.run(save(rows.order())))
+                turns = 0
+                while turns < 200:
+                    await asyncio.sleep(0.001)
+                    turns += 1
+                was_waiting = not writing.done()
+                other.execute("ROLLBACK")
+            await writing
+            return was_waiting, await store.orders.get("order-001")
+
+    was_waiting, order = asyncio.run(asyncio.wait_for(story(), 30))
+
+    assert was_waiting
+    assert order == rows.order()
+
+
+def test_others_on_the_loop_have_their_turn_in_a_long_batch(opened_file):
+    turns = 0
+    seen = []
+
+    def decide(held):
+        time.sleep(0.003)
+        seen.append(turns)
+        return Changes(result=None)
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def story():
+        async with opened_file() as store:
+            counting = asyncio.create_task(count())
+            await asyncio.gather(*(store.run(Job(keys=(), decide=decide)) for _ in range(5)))
+            counting.cancel()
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+
+    assert seen == sorted(set(seen))
+
+
+def test_a_large_job_is_kept_away_from_the_loop(opened):
+    async def story():
+        async with opened() as store:
+
+            def decide(held):
+                return Changes(result=threading.current_thread())
+
+            return await store.run(Job(keys=(), decide=decide, is_large=True))
+
+    assert asyncio.run(asyncio.wait_for(story(), 30)) is not threading.main_thread()
