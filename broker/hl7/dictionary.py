@@ -44,13 +44,13 @@ def fields(segment: str, version: str = DEFAULT_VERSION) -> dict[int, FieldType]
 @lru_cache(maxsize=KEPT)
 def components(datatype: str, version: str = DEFAULT_VERSION) -> tuple[FieldType, ...]:
     """Give the components of *datatype* in order; a simple datatype has none."""
-    return next((found for known in _from(version) if (found := _datatypes(known).get(datatype))), ())
+    return next((found for known in _from(version) if (found := _datatypes(known).get(datatype)) is not None), ())
 
 
 @lru_cache(maxsize=KEPT)
 def segment_exists(segment: str) -> bool:
     """Say whether any version of the standard has *segment*."""
-    return any(_segment(known, segment) for known in VERSIONS)
+    return any(_segment(known, segment) for known in _from(DEFAULT_VERSION))
 
 
 def segment_names() -> tuple[str, ...]:
@@ -81,9 +81,13 @@ def _segments(version: str) -> dict[str, dict[int, FieldType]]:
 
 @cache
 def _datatypes(version: str) -> dict[str, tuple[FieldType, ...]]:
-    entries = _library(version).DATATYPES_STRUCTS.items()
-    known = {name: _types(rows) for name, rows in entries if rows}
-    return {name: tuple(types.get(n, _WITHDRAWN) for n in range(1, max(types) + 1)) for name, types in known.items()}
+    """Read hl7apy's datatypes with their components; the simple ones, which have none, are those of its leaves."""
+    library = _library(version)
+    rows = (*library.FIELDS.values(), *library.DATATYPES.values())
+    simple = {name for kind, _, name, *_ in rows if kind == "leaf" and name}
+    known = {name: _types(rows) for name, rows in library.DATATYPES_STRUCTS.items() if rows}
+    composite = {name: tuple(of.get(n, _WITHDRAWN) for n in range(1, max(of) + 1)) for name, of in known.items()}
+    return dict.fromkeys(simple, ()) | composite
 
 
 def _library(version: str) -> Any:
