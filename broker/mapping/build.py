@@ -32,6 +32,7 @@ from broker.mapping.outbound_json import JsonRenderer, compile_members
 from broker.mapping.places import Places
 from broker.mapping.problems import Place, Report, suggestion
 from broker.mapping.profiles import MODALITY_WORKLIST, Profile
+from broker.mapping.shared import Shared
 from broker.mapping.spec import ACTIONS
 from broker.mapping.syntax import MappingFile, Rule
 from broker.mapping.terms import Scope
@@ -101,8 +102,11 @@ class Mapping:
         return self.renderer.render(known)
 
 
-def build(linked: Linked, digest: str, report: Report) -> Mapping:
-    """Compile *linked*; what is wrong with it goes to *report*."""
+def build(linked: Linked, digest: str, report: Report, parent: Shared | None) -> tuple[Mapping, Shared]:
+    """Compile *linked*, but for what is as in its *parent*; what is wrong with it goes to *report*.
+
+    Also give what its children share with it.
+    """
     file = linked.file
     found = _SOURCE.fullmatch(file.source)
     if found is None:
@@ -126,8 +130,9 @@ def build(linked: Linked, digest: str, report: Report) -> Mapping:
         is_inbound=is_inbound,
         profile=MODALITY_WORKLIST,
     )
+    shared = Shared(file, linked.tables, version, parent)
     when = AllOf(conditions=file.when)
-    return Mapping(
+    mapping = Mapping(
         name=file.name,
         path=file.path,
         title=file.title,
@@ -141,9 +146,10 @@ def build(linked: Linked, digest: str, report: Report) -> Mapping:
         conditions=file.when,
         places=scope.places,
         test=compile_condition(when, scope, inherit) if file.when else None,
-        translator=_translator(file, replace(scope, places=Places(), leads={})) if is_inbound else None,
+        translator=_translator(file, scope, shared) if is_inbound else None,
         renderer=None if is_inbound else _renderer(file, scope),
     )
+    return mapping, shared
 
 
 def _renderer(file: MappingFile, scope: Scope) -> Renderer | JsonRenderer:
@@ -167,8 +173,17 @@ def _check_direction(file: MappingFile, is_inbound: bool, report: Report) -> Non
             report.error("M012", file.places[unwanted], f"'{unwanted}' has no place here", f"use {wanted}")
 
 
-def _translator(file: MappingFile, scope: Scope) -> Translator:
+def _translator(file: MappingFile, scope: Scope, shared: Shared) -> Translator:
     profile = scope.profile
+    own = replace(
+        scope,
+        places=shared.places,
+        leads={},
+        let=shared.let,
+        tables=shared.tables,
+        declared=shared.declared,
+        shared=shared,
+    )
     _check_profile(file, profile, scope.report)
     action = file.action
     target = Target(name="action", vr="")
@@ -178,20 +193,20 @@ def _translator(file: MappingFile, scope: Scope) -> Translator:
     @cache
     def reduced(has_detail: bool) -> tuple[Places, Attributes]:
         kept = profile.kept if has_detail else profile.kept - profile.detail
-        own = replace(scope, kept=kept, places=Places(), leads={}, report=Report())
-        return own.places, compile_attributes(file.attributes, own, compile_rule)
+        few = replace(scope, kept=kept, places=Places(), leads={}, report=Report())
+        return few.places, compile_attributes(file.attributes, few, compile_rule)
 
     return Translator(
         one_per=file.one_per or ORDER,
-        places=scope.places,
+        places=own.places,
         zone=_zone(file, scope.report),
         refuses_whole_message=file.partial == "reject_message",
         replaces_steps=file.update == "replace",
-        control=compile_value(control, target, scope) if control else _no_control,
+        control=compile_value(control, target, own) if control else _no_control,
         actions=_actions(file, action, scope.report),
         default_action=default,
         action_place=_place(file, "action"),
-        attributes=compile_attributes(file.attributes, scope, compile_rule),
+        attributes=compile_attributes(file.attributes, own, compile_rule),
         reduced=reduced,
         detail_segments=profile.detail_segments,
     )

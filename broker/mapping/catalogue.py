@@ -11,10 +11,11 @@ from broker.errors import BrokerError
 from broker.hl7.message import Message
 from broker.mapping.build import Mapping as Compiled
 from broker.mapping.build import build, is_of_type
-from broker.mapping.link import Files, Linked, link
+from broker.mapping.link import Files, Linked, Linker
 from broker.mapping.nodes import AllOf, Compare, Condition, Path
 from broker.mapping.parse_file import parse_file
 from broker.mapping.problems import Problem, Report, TooManyProblems
+from broker.mapping.shared import Shared
 from broker.mapping.syntax import MappingFile
 from broker.mapping.testcheck import check_tests
 from broker.mapping.yamlfile import Text
@@ -47,11 +48,12 @@ class Catalogue:
         """
         report = Report()
         parsed, broken = _parse(files, report)
-        entries: dict[str, Entry] = {}
-        for name, file in parsed.items():
-            entry = _entry(file, parsed, files, report)
-            if entry is not None and not {one.path for one in entry.linked.chain} & broken:
-                entries[name] = entry
+        found = _entries(parsed, files, report)
+        entries = {
+            name: found[name]
+            for name in parsed
+            if name in found and not {one.path for one in found[name].linked.chain} & broken
+        }
         own = Report(report)
         with suppress(TooManyProblems):
             for name in list(_ambiguous(entries, own)):
@@ -113,17 +115,36 @@ def _parse(files: Files, report: Report) -> tuple[dict[str, MappingFile], set[st
     return parsed, broken
 
 
-def _entry(file: MappingFile, parsed: Mapping[str, MappingFile], files: Files, report: Report) -> Entry | None:
-    own = Report(report)
-    entry = None
-    with suppress(TooManyProblems):
-        linked = link(file, parsed, files, own)
-        if linked is not None:
-            mapping = build(linked, _digest(linked, files), own)
-            check_tests(file, linked.file, files, own)
-            entry = Entry(mapping=mapping, file=file, linked=linked)
-    report.add(own.problems)
-    return None if any(problem.is_error for problem in own.problems) else entry
+def _entries(parsed: Mapping[str, MappingFile], files: Files, report: Report) -> dict[str, Entry]:
+    """Compile the files that have no errors, parents first: a child takes over what it has in common with its own."""
+    entries: dict[str, Entry] = {}
+    linker = Linker(parsed, files)
+    compiled: dict[str, Shared] = {}
+    for file in _parents_first(parsed):
+        own = Report(report)
+        with suppress(TooManyProblems):
+            linked = linker.link(file, own)
+            if linked is not None:
+                parent = compiled.get(file.extends.value) if file.extends else None
+                mapping, shared = build(linked, _digest(linked, files), own, parent)
+                check_tests(file, linked.file, files, own)
+                if not any(problem.is_error for problem in own.problems):
+                    entries[file.name] = Entry(mapping=mapping, file=file, linked=linked)
+                    compiled[file.name] = shared
+        report.add(own.problems)
+    return entries
+
+
+def _parents_first(parsed: Mapping[str, MappingFile]) -> Iterator[MappingFile]:
+    given: set[str] = set()
+    for file in parsed.values():
+        line: list[MappingFile] = []
+        one: MappingFile | None = file
+        while one is not None and one.name not in given:
+            given.add(one.name)
+            line.append(one)
+            one = parsed.get(one.extends.value) if one.extends else None
+        yield from reversed(line)
 
 
 def _digest(linked: Linked, files: Files) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from operator import not_
 from typing import Any
@@ -82,10 +83,17 @@ def compile_attributes(
     rules: Mapping[str, Rule], scope: Scope, compile_rule: CompileRule, prefix: str = ""
 ) -> Attributes:
     """Compile the rules of attributes that stand side by side."""
+
+    def make(keyword: str, rule: Rule) -> Attribute:
+        return _compile_attribute(keyword, rule, scope, compile_rule, prefix + keyword)
+
+    shared, wanted = scope.shared, scope.kept
     return Attributes(
-        _compile_attribute(keyword, rule, scope, compile_rule, prefix + keyword)
+        shared.get_or_make(prefix + keyword, rule, scope.each, partial(make, keyword, rule))
+        if shared
+        else make(keyword, rule)
         for keyword, rule in _with_creators(rules)
-        if scope.kept is None or prefix + keyword in scope.kept
+        if wanted is None or prefix + keyword in wanted
     )
 
 

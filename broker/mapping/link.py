@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from broker.mapping.problems import Place, Report, suggestion
+from broker.mapping.problems import Place, Problem, Report, suggestion
 from broker.mapping.syntax import MappingFile, Rule, Table
 from broker.mapping.yamlfile import SIZE_LIMIT, Text
 
@@ -17,6 +17,11 @@ Files = Mapping[str, bytes]
 VALUE_SETTINGS = frozenset({"from", "value", "first_of", "join", "uid_from"})
 
 PARENTS_LIMIT = 32
+
+Key = TypeVar("Key")
+Made = TypeVar("Made")
+Done = tuple[Made, Sequence[Problem]]
+"""What was made, and the problems of making it."""
 
 _FIELD_OF = {"from": "source", "with": "with_text", "as": "conversion"}
 
@@ -30,19 +35,47 @@ class Linked:
     tables: Mapping[str, Table]
 
 
-def link(file: MappingFile, known: Mapping[str, MappingFile], files: Files, report: Report) -> Linked | None:
-    """Merge *file* with its parents; None when a parent is missing (M021) or the chain is a circle (M022)."""
-    chain = _chain(file, known, report)
-    if chain is None:
-        return None
-    merged = chain[-1]
-    for child in reversed(chain[:-1]):
-        merged = _merge(child, merged, report)
-    tables = {
-        name: _read_table(table, files, report) if isinstance(table, Text) else table
-        for name, table in merged.tables.items()
-    }
-    return Linked(file=merged, chain=chain, tables=tables)
+class Linker:
+    """Joins the files of a folder, *known* by name, with their parents; each parent and each table is read once."""
+
+    def __init__(self, known: Mapping[str, MappingFile], files: Files) -> None:
+        self._known, self._files = known, files
+        self._merged: dict[str, Done[MappingFile]] = {}
+        self._tables: dict[Text, Done[Table]] = {}
+
+    def link(self, file: MappingFile, report: Report) -> Linked | None:
+        """Merge *file* with its parents; None when a parent is missing (M021) or the chain is a circle (M022)."""
+        chain = _chain(file, self._known, report)
+        if chain is None:
+            return None
+        merged: MappingFile | None = None
+        for one in reversed(chain):
+            merged = self._merge(one, merged, report)
+        assert merged is not None
+        tables = {
+            name: self._read(table, report) if isinstance(table, Text) else table
+            for name, table in merged.tables.items()
+        }
+        return Linked(file=merged, chain=chain, tables=tables)
+
+    def _merge(self, file: MappingFile, parent: MappingFile | None, report: Report) -> MappingFile:
+        return _once(self._merged, file.name, lambda own: _merge(file, parent, own) if parent else file, report)
+
+    def _read(self, path: Text, report: Report) -> Table:
+        return _once(self._tables, path, lambda own: _read_table(path, self._files, own), report)
+
+
+def _once(done: dict[Key, Done[Made]], key: Key, make: Callable[[Report], Made], report: Report) -> Made:
+    """Give what *make* gives for *key*, made when it is first asked for; its problems are told each time."""
+    if key in done:
+        report.add(done[key][1])
+    else:
+        own = Report(report)
+        try:
+            done[key] = make(own), own.problems
+        finally:
+            report.add(own.problems)
+    return done[key][0]
 
 
 def _chain(file: MappingFile, known: Mapping[str, MappingFile], report: Report) -> tuple[MappingFile, ...] | None:

@@ -55,6 +55,13 @@ class FieldPlaces:
         self.others: list[int] = []
         self.kept: dict[str, list[tuple[int, Any]]] | None = None
 
+    def copy(self) -> FieldPlaces:
+        """Give the same places, to which others can be added."""
+        twin = FieldPlaces(self.number, self.first, self.flag)
+        twin.deep, twin.made, twin.others = self.deep.copy(), self.made.copy(), self.others.copy()
+        twin.kept = None if self.kept is None else {}
+        return twin
+
     def fill(self, segment: Segment, repetition: int, raw: str, values: Values) -> None:
         """Write what one *repetition*, *raw* as written, has into *values*, where nothing stands yet."""
         first, marks = self.first, segment.separators
@@ -105,6 +112,13 @@ class Places:
         self._known: dict[Hashable, int] = {}
         self._homes: list[tuple[str, int]] = []
         self._flags: dict[tuple[str, int], int] = {}
+
+    def copy(self) -> Places:
+        """Give places with the same numbers, to which others can be added."""
+        twin = Places()
+        twin._fields = {name: [one and one.copy() for one in fields] for name, fields in self._fields.items()}
+        twin._known, twin._homes, twin._flags = self._known.copy(), self._homes.copy(), self._flags.copy()
+        return twin
 
     def flag(self, segment: str, number: int) -> int:
         """Give the number of the flag that says that a segment (field 0) or one of its fields is there."""

@@ -75,7 +75,7 @@ class Report:
         excerpt = lines[place.line - 1][:EXCERPT_LENGTH] if 0 < place.line <= len(lines) else ""
         problem = Problem(code=code, place=place, message=message, hint=hint, excerpt=excerpt, severity=severity)
         self.add([problem])
-        if len(self.problems) == PROBLEM_LIMIT:
+        if len(self.problems) >= PROBLEM_LIMIT:
             last = Place(path=place.path, line=place.line)
             message = f"more than {PROBLEM_LIMIT} problems: the rest is not told"
             self.add([Problem(code="M001", place=last, message=message, hint="mend these first")])

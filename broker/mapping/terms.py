@@ -14,6 +14,7 @@ from broker.mapping.nodes import Constant, Fact, Name, Path, Source, Term
 from broker.mapping.places import Places
 from broker.mapping.problems import Place, Report, suggestion
 from broker.mapping.profiles import Profile
+from broker.mapping.shared import Shared
 from broker.mapping.syntax import Each, Rule
 from broker.mapping.types import Typed
 
@@ -46,6 +47,7 @@ class Scope:
     """What a rule may refer to while it is compiled. *vr* is the target's, empty where any text will do.
 
     *kept*: only the attributes at these paths are wanted, and none is due (cancel, status); None: all of them.
+    *shared*: what is compiled for the parent too; None where nothing is.
     """
 
     report: Report
@@ -69,6 +71,7 @@ class Scope:
     depth: int = 0
     inherited_depth: int = 0
     work: Work = field(default_factory=Work)
+    shared: Shared | None = None
 
 
 Inherit = Callable[[Scope, Name], Fetch]
