@@ -100,8 +100,15 @@ def _segment(node: Node) -> Section:
 
 def _members(node: Node | None) -> Iterator[Section]:
     if isinstance(node, Block):
-        rows = [(name, _described(value), _treatment(value)) for name, (_, value) in node.entries.items()]
+        rows = list(_member_rows(node, ""))
         yield Section(title="JSON", heads=("Name", "Comes from", "Treatment"), rows=rows)
+
+
+def _member_rows(members: Block, above: str) -> Iterator[tuple[str, ...]]:
+    for name, (_, node) in members.entries.items():
+        yield (f"{above}{name}", _described(node), _treatment(node))
+        if isinstance(node, Block) and isinstance(item := node.get("item"), Block):
+            yield from _member_rows(item, f"> {name}.")
 
 
 def _table(name: str, table: Table) -> Section:

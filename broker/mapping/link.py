@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from broker.mapping import segments as segmented
 from broker.mapping.problems import Place, Problem, Report, suggestion
-from broker.mapping.syntax import MappingFile, Rule, Table
+from broker.mapping.syntax import MappingFile, Rule, SegmentRule, Table
 from broker.mapping.yamlfile import SIZE_LIMIT, Text
 
 Files = Mapping[str, bytes]
@@ -98,12 +99,18 @@ def _chain(file: MappingFile, known: Mapping[str, MappingFile], report: Report) 
 
 
 def _merge(child: MappingFile, parent: MappingFile, report: Report) -> MappingFile:
-    attributes = dict(parent.attributes)
+    attributes, members = dict(parent.attributes), dict(parent.json)
+    segments, gone = segmented.without(parent.segments, [one.value for one in child.drop], _name_of, _without_field)
     for dropped in child.drop:
-        attributes = _without(attributes, dropped, dropped.value.split("."), report)
+        if parent.json:
+            members = _without_member(members, dropped, report)
+        elif not parent.segments:
+            attributes = _without(attributes, dropped, dropped.value.split("."), report)
+        elif dropped.value not in gone:
+            _nothing_to_drop(dropped, [one.name for one in parent.segments], report)
     plain = {
         name: getattr(child, name) or getattr(parent, name)
-        for name in ("title", "source", "target", "timezone", "charset", "one_per", "partial", "update", "segments")
+        for name in ("title", "source", "target", "timezone", "charset", "one_per", "partial", "update")
     }
     return replace(
         child,
@@ -114,7 +121,8 @@ def _merge(child: MappingFile, parent: MappingFile, report: Report) -> MappingFi
         tables={**parent.tables, **child.tables},
         let={**parent.let, **child.let},
         declare={**parent.declare, **child.declare},
-        json=_merge_attributes(child.json, parent.json),
+        json=_merge_attributes(child.json, members),
+        segments=tuple(segmented.joined(child.segments, segments, _place_of, _merge_segment)),
         attributes=_merge_attributes(child.attributes, attributes),
     )
 
@@ -123,13 +131,52 @@ def _without(rules: dict[str, Rule], dropped: Text, path: list[str], report: Rep
     first, rest = path[0], path[1:]
     rule = rules.get(first)
     if rule is None or (rest and not rule.item):
-        hint = suggestion(first, rules)
-        report.error("M020", dropped.place, f"the parent does not set '{dropped.value}', nothing to drop", hint)
+        _nothing_to_drop(dropped, rules, report)
         return rules
     if not rest:
         return {name: kept for name, kept in rules.items() if name != first}
     item = _without(dict(rule.item or {}), dropped, rest, report)
     return {**rules, first: replace(rule, item=item)}
+
+
+def _nothing_to_drop(dropped: Text, known: Iterable[str], report: Report) -> None:
+    hint = suggestion(dropped.value.partition(".")[0], known)
+    report.error("M020", dropped.place, f"the parent does not set '{dropped.value}', nothing to drop", hint)
+
+
+def _without_member(members: dict[str, Rule], dropped: Text, report: Report) -> dict[str, Rule]:
+    """Drop a member, or an object with all its members, or a member of a list's items."""
+    name = dropped.value
+    kept = {key: rule for key, rule in members.items() if key != name and not key.startswith(f"{name}.")}
+    for key, rule in members.items():
+        below = name.removeprefix(f"{key}.")
+        if below != name and below in (rule.item or {}):
+            item = {inner: one for inner, one in (rule.item or {}).items() if inner != below}
+            return {**members, key: replace(rule, item=item)}
+    if len(kept) == len(members):
+        _nothing_to_drop(dropped, members, report)
+    return kept
+
+
+def _name_of(segment: SegmentRule) -> str:
+    return segment.name
+
+
+def _place_of(segment: SegmentRule) -> tuple[str, str]:
+    """Say which of the parent's segments is meant: by its name and what it is written for each of."""
+    fact = segment.each.fact if segment.each else None
+    return segment.name, fact.text if fact else ""
+
+
+def _without_field(segment: SegmentRule, dropped: str) -> SegmentRule:
+    numbers = tuple(int(number) for number in dropped.split("."))
+    fields = {place: rule for place, rule in segment.fields.items() if place[: len(numbers)] != numbers}
+    return replace(segment, fields=fields) if len(fields) < len(segment.fields) else segment
+
+
+def _merge_segment(child: SegmentRule, parent: SegmentRule) -> SegmentRule:
+    fields = _merge_attributes(child.fields, parent.fields)
+    return replace(child, when=child.when or parent.when, fields=fields)
 
 
 def _merge_action(child: Rule | None, parent: Rule | None) -> Rule | None:
@@ -143,7 +190,7 @@ def _merge_action(child: Rule | None, parent: Rule | None) -> Rule | None:
     return replace(parent, **changed, key=child.key, place=child.place, given=parent.given | child.given)
 
 
-def _merge_attributes(child: Mapping[str, Rule], parent: Mapping[str, Rule]) -> dict[str, Rule]:
+def _merge_attributes(child: Mapping[Key, Rule], parent: Mapping[Key, Rule]) -> dict[Key, Rule]:
     merged = dict(parent)
     for name, rule in child.items():
         merged[name] = _merge_rule(rule, parent[name]) if name in parent else rule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.hl7.write import Place as FieldPlace
@@ -74,7 +74,7 @@ class Renderer:
         written = []
         counts: dict[str, int] = {}
         for segment in self.segments:
-            for _ in _turns(segment, context, facts):
+            for _ in turns(segment.each, context, facts):
                 if segment.test is not None and not segment.test(context):
                     continue
                 context.count = counts.get(segment.name, 0) + 1
@@ -97,10 +97,11 @@ def _compile_segment(rule: SegmentRule, scope: Scope) -> Segment:
         scope.report.error("M041", rule.place, f"no segment {rule.name}", "Z segments begin with Z")
     test = compile_condition(rule.when, scope, inherit) if rule.when is not None else None
     fields = tuple(_compile_field(rule.name, place, field, scope) for place, field in rule.fields.items())
-    return Segment(name=rule.name, each=_list_of(rule.each, scope), test=test, fields=fields)
+    return Segment(name=rule.name, each=list_of(rule.each, scope), test=test, fields=fields)
 
 
-def _list_of(each: Each | None, scope: Scope) -> tuple[str, ...]:
+def list_of(each: Each | None, scope: Scope) -> tuple[str, ...]:
+    """Give the path of the list that something is written for each of; none without *each*."""
     if each is None:
         return ()
     fact: Fact | None = each.fact
@@ -120,11 +121,12 @@ def _compile_field(segment: str, place: FieldPlace, rule: Rule, scope: Scope) ->
     for setting in sorted(rule.given & NOT_HERE):
         scope.report.error("M012", rule.place, f"'{setting}' has no place in segments", "texts are written as they are")
     target = Target(name=name, vr="", is_required=bool(rule.required))
+    own = replace(scope, target=name, inherited=rule.inherited)
     is_name = typed is not None and typed.kind == "name" and len(_person_names(rule, scope)) > 0
     return Field(
         name=name,
         place=place,
-        fetch=compile_value(rule, target, scope),
+        fetch=compile_value(rule, target, own),
         is_required=bool(rule.required) or rule.on_missing == "reject",
         name_first=(1 if typed.datatype in ID_FIRST else 0) if is_name and typed else None,
         rule=rule.key,
@@ -136,15 +138,16 @@ def _person_names(rule: Rule, scope: Scope) -> list[str]:
     return [term.text for term in rule.source if isinstance(term, Fact) and scope.facts.get(term.text) == "name"]
 
 
-def _turns(segment: Segment, context: Context, facts: Facts) -> Iterator[None]:
-    if not segment.each:
+def turns(each: tuple[str, ...], context: Context, facts: Facts) -> Iterator[None]:
+    """Take a turn for each item of the list at *each*, once without: *context* knows the item and its number."""
+    if not each:
         yield
         return
     found: Any = facts
-    for name in segment.each:
+    for name in each:
         found = found.get(name) if isinstance(found, Mapping) else None
     for context.n, item in enumerate(found if isinstance(found, list | tuple) else (), 1):
-        context.facts = {**facts, segment.each[-1]: item}
+        context.facts = {**facts, each[-1]: item}
         yield
     context.facts, context.n = facts, 0
 

@@ -60,7 +60,7 @@ class FileParser(RuleParser):
             "action": lambda node, _: self.rule(Text(value="action", place=node.place), node),
             "segments": lambda node, _: tuple(s for n in self.listed(node) if (s := self._segment(n))),
             "fields": lambda node, _: self._fields(node),
-            "members": lambda node, _: self._members(node),
+            "members": lambda node, _: self._json(node),
             "tests": lambda node, _: tuple(t for n in self.listed(node) if (t := self._test(n))),
             "facts": lambda node, _: self._facts(node),
             "edits": lambda node, _: self._pairs(node),
@@ -128,6 +128,14 @@ class FileParser(RuleParser):
             numbers = [int(number) for number in name.split(".")] + [0, 0]
             fields[numbers[0], numbers[1], numbers[2]] = self.rule(key, value)
         return fields
+
+    def _json(self, node: Node) -> dict[str, Rule]:
+        """Read members; the items of a list have members again, where other mappings have attributes."""
+        of_items = self.readers["attributes"]
+        self.readers["attributes"] = lambda item, _: self._members(item)
+        members = self._members(node)
+        self.readers["attributes"] = of_items
+        return members
 
     def _members(self, node: Node) -> dict[str, Rule]:
         members: dict[str, Rule] = {}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from broker.mapping import segments as segmented
 from broker.mapping import types
 from broker.mapping.catalogue import Entry
 from broker.mapping.link import VALUE_SETTINGS, Files
@@ -13,7 +14,7 @@ from broker.mapping.problems import Place, Report
 from broker.mapping.spec import FILE
 from broker.mapping.yamlfile import Block, Listing, Node, Text, read
 
-MERGED = ("tables", "let", "declare", "json")
+MERGED = ("tables", "let", "declare")
 UNWANTED = frozenset({"extends", "drop", "tests"})
 INHERITED = "$inherited"
 
@@ -104,7 +105,62 @@ def _merge(child: Block, parent: Block) -> Block:
             rules = _without(rules, dropped.split("."))
         mine = child.get("set")
         merged = _with(merged, "set", _rules(mine, rules) if isinstance(mine, Block) else rules)
+    members = parent.get("json")
+    if isinstance(members, Block):
+        for dropped in _texts(child.get("drop")):
+            members = _without_member(members, dropped)
+        mine = child.get("json")
+        merged = _with(merged, "json", _rules(mine, members) if isinstance(mine, Block) else members)
+    if isinstance(parent.get("segments"), Listing):
+        merged = _with(merged, "segments", _segments(child, parent))
     return merged
+
+
+def _segments(child: Block, parent: Block) -> Listing:
+    kept, _ = segmented.without(_blocks(parent), _texts(child.get("drop")), _name_of, _without_field)
+    joined = segmented.joined(_blocks(child), kept, _place_of, _merge_segment)
+    return Listing(items=list(joined), place=(child.get("segments") or parent.entries["segments"][1]).place)
+
+
+def _blocks(file: Block) -> list[Block]:
+    segments = file.get("segments")
+    items = segments.items if isinstance(segments, Listing) else [segments]
+    return [item for item in items if isinstance(item, Block)]
+
+
+def _name_of(segment: Block) -> str:
+    return next(iter(_texts(segment.get("segment"))), "")
+
+
+def _place_of(segment: Block) -> tuple[str, str]:
+    return _name_of(segment), next(iter(_texts(segment.get("each"))), "")
+
+
+def _merge_segment(child: Block, parent: Block) -> Block:
+    merged = Block(entries={**parent.entries, **child.entries}, place=child.place)
+    mine, inherited = child.get("set"), parent.get("set")
+    if isinstance(mine, Block) and isinstance(inherited, Block):
+        return _with(merged, "set", _rules(mine, inherited))
+    return merged
+
+
+def _without_field(segment: Block, dropped: str) -> Block:
+    fields = segment.get("set")
+    if not isinstance(fields, Block):
+        return segment
+    kept = {name: entry for name, entry in fields.entries.items() if not f"{name}.".startswith(f"{dropped}.")}
+    if len(kept) == len(fields.entries):
+        return segment
+    return _with(segment, "set", Block(entries=kept, place=fields.place))
+
+
+def _without_member(members: Block, name: str) -> Block:
+    for key, (_, node) in members.entries.items():
+        below = name.removeprefix(f"{key}.")
+        if below != name and isinstance(node, Block) and isinstance(item := node.get("item"), Block):
+            return _with(members, key, _with(node, "item", _without_member(item, below)))
+    kept = {key: entry for key, entry in members.entries.items() if not f"{key}.".startswith(f"{name}.")}
+    return Block(entries=kept, place=members.place)
 
 
 def _joined(child: Block, parent: Block, inner: str) -> Block:

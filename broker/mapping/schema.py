@@ -26,6 +26,7 @@ def mapping_schema() -> Schema:
             "text": SCALAR,
             "rule": {"anyOf": [SCALAR, _block(RULE)]},
             "attributes": _attributes(),
+            "members": _named({"anyOf": [SCALAR, _member()]}, _MEMBER),
             "segment": {**_block(SEGMENT), "required": ["segment"]},
             "test": _block(TEST),
         },
@@ -35,6 +36,13 @@ def mapping_schema() -> Schema:
 def _block(settings: Settings) -> Schema:
     properties = {name: _setting(setting) for name, setting in settings.items()}
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _member() -> Schema:
+    """Give the block of a member of JSON: the items of a list have members, not attributes."""
+    block = _block(RULE)
+    block["properties"] = {**block["properties"], "item": {"$ref": "#/definitions/members"}}
+    return block
 
 
 def _setting(setting: Setting) -> Schema:
@@ -87,6 +95,7 @@ def _action(_: Setting) -> Schema:
     return {"anyOf": [SCALAR, block]}
 
 
+_MEMBER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 _REF_RULE: Schema = {"$ref": "#/definitions/rule"}
 
 _KINDS: Mapping[Kind, Callable[[Setting], Schema]] = {
@@ -109,7 +118,7 @@ _KINDS: Mapping[Kind, Callable[[Setting], Schema]] = {
     "lets": lambda _: _named(SCALAR, r"^[a-z_][a-z0-9_]*$"),
     "segments": lambda _: _listed({"$ref": "#/definitions/segment"}),
     "fields": lambda _: _named(_REF_RULE, r"^[1-9][0-9]{0,2}(\.[1-9][0-9]?){0,2}$"),
-    "members": lambda _: _named(_REF_RULE, r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"),
+    "members": lambda _: {"$ref": "#/definitions/members"},
     "types": lambda _: _named(SCALAR, r"^Z[A-Z0-9]{2}-[1-9][0-9]{0,2}$"),
     "tests": lambda _: _listed({"$ref": "#/definitions/test"}),
     "action": _action,

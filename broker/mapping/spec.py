@@ -59,13 +59,19 @@ FILE: Settings = {
         kind="lets", says="named whole fields, used as $name or $name.1", example="{filler: ORC-3 or OBR-3}"
     ),
     "set": Setting(kind="attributes", says="attribute -> source or block", example="{PatientName: PID-5}"),
-    "segments": Setting(kind="segments", says="the segments to write, in order"),
+    "segments": Setting(
+        kind="segments", says="the segments to write, in order; they meet the parent's by name and each"
+    ),
     "json": Setting(
         kind="members",
         says="the JSON to write: name -> source or block; a dot makes an object",
         example="{patient.id: patient.id}",
     ),
-    "drop": Setting(kind="names", says="attributes of the parent that are not wanted", example="[PatientWeight]"),
+    "drop": Setting(
+        kind="names",
+        says="attributes of the parent that are not wanted; also OBX[2], OBR-25, members of JSON",
+        example="[PatientWeight]",
+    ),
     "declare": Setting(kind="types", says="types of Z fields", example="{ZOR-4: TS}"),
     "tests": Setting(kind="tests", says="examples that must hold"),
 }
@@ -100,7 +106,7 @@ RULE: Settings = {
         choices=("reject", "empty", "cut", "skip"),
     ),
     "each": Setting(kind="each", says="one item for each segment, repetition or fact", example="IPC"),
-    "item": Setting(kind="attributes", says="the attributes of an item"),
+    "item": Setting(kind="attributes", says="the attributes of an item; in json its members"),
     "warn": Setting(kind="text", says="a warning to give when this value is used", example="unscheduled time"),
     "note": Setting(kind="text", says="shown in the trace and in documents"),
 }

@@ -108,6 +108,44 @@ def test_json_has_an_object_for_each_dot_and_leaves_out_what_is_not_known() -> N
     assert json.loads(as_json(members, facts).text) == {"a": {"b": "A1"}, "n": 12, "s": [{"uid": "1.2"}]}
 
 
+SERIES = {"study": {"series": [{"uid": "1.2"}, {"uid": "1.3"}]}, "order": {"accession": "A1"}}
+
+
+def test_json_has_a_list_with_an_object_for_each_of_a_list() -> None:
+    members = (
+        "  a: order.accession\n"
+        "  study.series:\n    each: study.series\n"
+        "    item: {uid: series.uid, at.place: {from: $n, as: number}, of: order.accession}\n"
+    )
+
+    assert json.loads(as_json(members, SERIES).text) == {
+        "a": "A1",
+        "study": {
+            "series": [
+                {"uid": "1.2", "at": {"place": 1}, "of": "A1"},
+                {"uid": "1.3", "at": {"place": 2}, "of": "A1"},
+            ]
+        },
+    }
+
+
+def test_of_a_list_in_json_only_what_its_when_lets_through_is_written_and_an_empty_one_is_left_out() -> None:
+    only = "  s: {each: study.series, when: 'series.uid = \"1.3\"', item: {uid: series.uid}}\n"
+    none = "  s: {each: study.series, item: {uid: patient.id}}\n"
+
+    assert json.loads(as_json(only, SERIES).text) == {"s": [{"uid": "1.3"}]}
+    assert json.loads(as_json(none, SERIES).text) == {}
+
+
+def test_a_required_list_or_a_required_member_of_an_item_refuses_the_event() -> None:
+    (refused,) = as_json("  s: {each: study.series, required: true, item: {uid: series.uid}}\n", {}).rejections
+    assert refused.target == "s"
+    (refused, *_) = as_json(
+        "  s:\n    each: study.series\n    item:\n      uid: {from: patient.id, required: true}\n", SERIES
+    ).rejections
+    assert (refused.target, refused.rule) == ("uid", "mappings/out.yaml:8:7")
+
+
 def test_json_without_what_is_required_is_refused() -> None:
     (refused,) = as_json("  a: {from: order.accession, required: true}\n", {}).rejections
 
@@ -122,6 +160,16 @@ def test_json_without_what_is_required_is_refused() -> None:
         ("from: broker/procedure.*\nto: mqtt/event\nsegments: []\njson: {a: order.id}", "M012"),
         ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {from: order.id, as: date}}", "M012"),
         ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {uid_from: [order.id]}}", "M012"),
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {item: {b: order.id}}}", "M012"),
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {each: study.series}}", "M012"),
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {each: order.id, item: {b: order.id}}}", "M045"),
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {each: study.series, as: text, item: {b: $n}}}", "M012"),
+        ("from: broker/procedure.*\nto: mqtt/event\njson: {a: {each: study.series, item: {b c: $n}}}", "M014"),
+        (
+            "from: broker/*\nto: mqtt/event\n"
+            "json: {a: {each: study.series, item: {b: {each: study.series, item: {c: $n}}}}}",
+            "M012",
+        ),
         ("from: broker/order.noted\nto: mqtt/event\njson: {a: order.id}", "M014"),
         ("from: broker/*\nto: dicom/mwl\nset: {}", "M014"),
     ],
