@@ -13,6 +13,7 @@ from broker.hl7.message import NULL, Message, Segment
 from broker.mapping.conditions import Test
 from broker.mapping.context import Context, Fetch, Origin, Refusal, Refused, Remark, TraceLine
 from broker.mapping.groups import DETAIL, Group, split
+from broker.mapping.groups import STEP as STEP_SEGMENT
 from broker.mapping.items import Attributes, fill
 from broker.mapping.places import Places
 from broker.mapping.problems import Place
@@ -122,6 +123,7 @@ class Translator:
         known = {"message": {"received_at": received_at}}
         outputs: list[Output] = []
         rejections = [_orphan(segment, message, self.action_place) for segment in orphans]
+        is_whole = self.refuses_whole_message or any(segment.name == STEP_SEGMENT for segment in orphans)
         used: set[tuple[int, int]] = set()
         for group in groups:
             context = Context(
@@ -136,7 +138,7 @@ class Translator:
             outputs.append(output)
             rejections += [_rejection(output, refused, message, group) for refused in context.refused]
             used |= context.used
-        kept, taken_along = self._kept(outputs, rejections)
+        kept, taken_along = _kept(outputs, rejections, is_whole)
         return Translation(
             outputs=_with_step_numbers(kept),
             rejections=(*rejections, *taken_along),
@@ -167,25 +169,28 @@ class Translator:
         context.look_at(places)
         return fill(attributes, context)
 
-    def _kept(self, outputs: Sequence[Output], rejections: Sequence[Rejection]) -> tuple[list[Output], list[Rejection]]:
-        """Leave out refused orders with those of the same accession number, or with all (policies 2.8)."""
-        if not rejections:
-            return list(outputs), []
-        groups = {rejection.group: rejection for rejection in rejections}
-        accessions = {rejection.accession: rejection for rejection in rejections if rejection.accession}
-        kept: list[Output] = []
-        taken_along: list[Rejection] = []
-        for output in outputs:
-            cause = accessions.get(output.accession)
-            if self.refuses_whole_message:
-                cause = rejections[0]
-            if output.group in groups:
-                continue
-            if cause is None:
-                kept.append(output)
-            else:
-                taken_along.append(_taken_along(output, cause))
-        return kept, taken_along
+
+def _kept(
+    outputs: Sequence[Output], rejections: Sequence[Rejection], is_whole: bool
+) -> tuple[list[Output], list[Rejection]]:
+    """Leave out refused orders with those of the same accession number, or with *is_whole* all (policies 2.8)."""
+    if not rejections:
+        return list(outputs), []
+    groups = {rejection.group: rejection for rejection in rejections}
+    accessions = {rejection.accession: rejection for rejection in rejections if rejection.accession}
+    kept: list[Output] = []
+    taken_along: list[Rejection] = []
+    for output in outputs:
+        cause = accessions.get(output.accession)
+        if is_whole:
+            cause = rejections[0]
+        if output.group in groups:
+            continue
+        if cause is None:
+            kept.append(output)
+        else:
+            taken_along.append(_taken_along(output, cause))
+    return kept, taken_along
 
 
 def _with_step_numbers(outputs: list[Output]) -> tuple[Output, ...]:
@@ -196,14 +201,19 @@ def _with_step_numbers(outputs: list[Output]) -> tuple[Output, ...]:
 
 
 def _orphan(segment: Segment, message: Message, place: Place) -> Rejection:
-    number = 1 + sum(1 for other in message.named(DETAIL) if other.index < segment.index)
+    name = segment.name
+    number = 1 + sum(1 for other in message.named(name) if other.index < segment.index)
+    text, hint = "belongs to no order", "send each OBR behind its ORC"
+    if name == STEP_SEGMENT:
+        text = "may belong to any of several orders: neither IPC-1 nor IPC-2 names just one of them"
+        hint = "send each IPC behind the OBR of its order"
     return Rejection(
         group=0,
-        accession=segment.value(18, component=1),
-        target=DETAIL,
-        text=f"OBR number {number} stands before the first ORC and belongs to no order",
-        hint="send each OBR behind its ORC",
-        location=f"{DETAIL}^{number}",
+        accession=segment.value(18 if name == DETAIL else 1, component=1),
+        target=name,
+        text=f"{name} number {number} stands before the first ORC and {text}",
+        hint=hint,
+        location=f"{name}^{number}",
         hl7_code="100",
         rule=f"mappings/{place}",
     )

@@ -26,11 +26,12 @@ class Group:
 
 
 def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
-    """Split *message* into its orders; also give the OBR segments that belong to none.
+    """Split *message* into its orders; also give the OBR and IPC segments that stand before them and belong to none.
 
     A group starts at each *one_per*; where that is ORC, also at each further OBR, which shares the ORC before it, and at
     every OBR of a message without ORC. A message without any start is one group. Where *one_per* is IPC, an order with
-    several of them is as many groups, which share the rest of it.
+    several of them is as many groups, which share the rest of it. An IPC before several orders is that one's whose
+    numbers it names.
     """
     if one_per == STEP:
         orders, orphans = split(message, ORDER)
@@ -39,15 +40,17 @@ def split(message: Message, one_per: str) -> tuple[list[Group], list[Segment]]:
         return [Group(number=1, segments=message.by_name)], []
     head, bodies = _bodies(message, one_per)
     named_head = _by_name(segment for segment in head if segment.name not in GROUP_ONLY)
+    lost: list[Segment] = []
+    if len(bodies) > 1 and one_per == ORDER and STEP in named_head:
+        bodies, lost = _with_steps(named_head.pop(STEP), bodies)
     scarce = _scarce(message, len(bodies))
     groups = []
     for number, body in enumerate(bodies, 1):
-        own = _by_name(body)
-        segments = {**named_head, **own}
+        segments = {**named_head, **_by_name(body)}
         if len(bodies) > 1:
             _borrow(segments, scarce, body[-1].index)
         groups.append(Group(number=number, segments=segments))
-    return groups, _orphans(named_head.get(DETAIL, []), groups)
+    return groups, [*_orphans(named_head.get(DETAIL, []), groups), *lost]
 
 
 def _by_step(orders: Sequence[Group]) -> list[Group]:
@@ -95,6 +98,40 @@ def _bodies(message: Message, one_per: str) -> tuple[list[Segment], list[list[Se
         else:
             head.append(segment)
     return (head, bodies) if bodies else ([], [head])
+
+
+def _with_steps(
+    before: Sequence[Segment], bodies: Sequence[list[Segment]]
+) -> tuple[list[list[Segment]], list[Segment]]:
+    """Give the IPC *before* several orders to them; also give those that name none, or more than one.
+
+    HL7 has an IPC behind the OBR of its order (2.5.1, OMI^O23). A single one without any number of its own tells of a
+    room or a scanner: it is everybody's.
+    """
+    if len(before) == 1 and not any(before[0].raw(number) for number in (1, 2, 3, 4)):
+        return [[*before, *body] for body in bodies], []
+    orders = [_by_name(body) for body in bodies]
+    placed: list[list[Segment]] = [[] for _ in bodies]
+    lost: list[Segment] = []
+    for step in before:
+        fitting = [mine for mine, order in zip(placed, orders, strict=True) if _is_of(step, order)]
+        (fitting[0] if len(fitting) == 1 else lost).append(step)
+    return [[*mine, *body] for mine, body in zip(placed, bodies, strict=True)], lost
+
+
+def _is_of(step: Segment, order: dict[str, list[Segment]]) -> bool:
+    """Say whether *step* names the accession number or the requested procedure of *order*, and contradicts neither."""
+
+    def said(name: str, number: int) -> str:
+        found = order.get(name)
+        return found[0].value(number, component=1) if found else ""
+
+    accession, procedure = step.value(1, component=1), step.value(2, component=1)
+    its_accession, its_procedure = said(DETAIL, 18), said(DETAIL, 19)
+    if (accession and its_accession not in ("", accession)) or (procedure and its_procedure not in ("", procedure)):
+        return False
+    numbers = {its_accession, *(said(name, number) for name in (ORDER, DETAIL) for number in (2, 3))}
+    return bool((accession and accession in numbers) or (procedure and procedure == its_procedure))
 
 
 def _by_name(segments: Iterable[Segment]) -> dict[str, list[Segment]]:

@@ -241,3 +241,17 @@ def test_orders_of_many_shapes_are_filled_alike(build: Callable[..., Any]) -> No
 def test_an_attribute_that_an_item_must_have_refuses_also_where_its_segment_is_missing(translate: Translate) -> None:
     rules = "IssuerOfAccessionNumberSequence: {item: {LocalNamespaceEntityID: {from: ZAC-1, required: true}}}"
     assert "no value for LocalNamespaceEntityID" in translate(rules, head="declare: {ZAC-1: ST}").rejections[0].text
+
+
+def test_a_step_that_may_be_any_orders_refuses_them_all(build: Callable[..., Any]) -> None:
+    lines = ["IPC|A9|RP9", "ORC|NW|P1|A1", "OBR|1", "ORC|NW|P2|A2", "OBR|2"]
+    message = Message.parse("\r".join(["MSH|^~\\&|RIS|N|||20260401||OMI^O23|1|P|2.5.1", "PID|1||77", *lines]))
+
+    translation = build("PatientComments: IPC-1.1").translate(
+        message, ZoneInfo("UTC"), datetime(2026, 4, 1, tzinfo=UTC)
+    )
+
+    assert translation.outputs == ()
+    first, *taken_along = translation.rejections
+    assert (first.target, first.location, first.accession) == ("IPC", "IPC^1", "A9")
+    assert [one.group for one in taken_along] == [1, 2]

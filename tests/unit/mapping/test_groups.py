@@ -77,3 +77,51 @@ def test_another_segment_may_start_the_orders() -> None:
 )
 def test_each_ipc_of_an_order_may_be_a_group(lines: list[str], expected: list[dict[str, list[str]]]) -> None:
     assert shape(*lines, one_per="IPC") == (expected, [])
+
+
+HEAD_IPC = "IPC|A2|RP2|1.2|S2"
+
+
+@pytest.mark.parametrize(
+    ("lines", "steps", "lost"),
+    [
+        (["IPC|x", "IPC|y", "ORC||P1", "OBR|a"], [["x", "y"]], []),
+        ([HEAD_IPC, "ORC||P1", "OBR|a" + "|" * 17 + "A1", "ORC||P2", "OBR|b" + "|" * 17 + "A2"], [[], ["A2"]], []),
+        ([HEAD_IPC, "ORC||P1|A1", "OBR|a", "ORC||P2|A2", "OBR|b"], [[], ["A2"]], []),
+        (
+            ["IPC|A9|RP2", "ORC||P1", "OBR|a" + "|" * 18 + "RP1", "ORC||P2", "OBR|b" + "|" * 18 + "RP2"],
+            [[], ["A9"]],
+            [],
+        ),
+        (
+            ["IPC|A1|RP2", "ORC||P1", "OBR|a" + "|" * 17 + "A1|RP1", "ORC||P2", "OBR|b" + "|" * 17 + "A1|RP2"],
+            [[], ["A1"]],
+            [],
+        ),
+        (["IPC|A1", "ORC||P1|A1", "OBR|a", "ORC||P2|A2", "OBR|b", "IPC|A2"], [["A1"], ["A2"]], []),
+        (["IPC|A7", "ORC||P1|A1", "OBR|a", "ORC||P2|A2", "OBR|b"], [[], []], ["A7"]),
+        (["IPC|A1", "ORC||P1|A1", "OBR|a", "ORC||P2|A1", "OBR|b"], [[], []], ["A1"]),
+        (
+            ["IPC|A2|RP1", "ORC||P1", "OBR|a" + "|" * 17 + "A1|RP1", "ORC||P2", "OBR|b" + "|" * 17 + "A3"],
+            [[], []],
+            ["A2"],
+        ),
+        (["IPC|||||CT", "ORC||P1", "OBR|a", "ORC||P2", "OBR|b"], [[""], [""]], []),
+        (["IPC|||||CT", "IPC|||||MR", "ORC||P1", "OBR|a", "ORC||P2", "OBR|b"], [[], []], ["", ""]),
+    ],
+)
+def test_an_ipc_before_the_orders_belongs_to_the_one_whose_numbers_it_names(
+    lines: list[str], steps: list[list[str]], lost: list[str]
+) -> None:
+    groups, orphans = shape(*lines)
+
+    assert [group.get("IPC", []) for group in groups] == steps
+    assert orphans == lost
+
+
+def test_orders_never_multiply_the_ipc_before_them() -> None:
+    lines = ("IPC|A1", "IPC|A2", "ORC||P1|A1", "OBR|a", "ORC||P2|A2", "OBR|b")
+
+    groups, _ = shape(*lines, one_per="IPC")
+
+    assert [(group["OBR"], group["IPC"]) for group in groups] == [(["a"], ["A1"]), (["b"], ["A2"])]
