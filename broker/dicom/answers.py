@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -11,13 +11,17 @@ from broker.dicom.charset import CharacterSet, choose_charset, find_charset
 from broker.dicom.dataset import read_item, write_item
 from broker.domain.answer import answer_item
 from broker.domain.order import Item
-from broker.domain.query import Query, read_query
+from broker.domain.query import STATION, STEPS, Query, read_query
 from broker.domain.worklist import Caller, WorklistEntry
 
 V = TypeVar("V")
 
 _BESIDE = 512
 """Bytes that a kept value costs beside its own."""
+_STAND_IN = b"\x02"
+"""Fills the place of an AE title in an answer that is kept: no title and no text has it."""
+_SEVERAL = -2
+"""The place of a title that cannot be told, because its stand-in is found elsewhere too, or not at all."""
 
 
 class Kept(Generic[V]):
@@ -62,23 +66,31 @@ class Encoded(NamedTuple):
     """An answer as it goes on the wire.
 
     *is_whole* is false when some of its text had to be transliterated; *faults* are keys whose value DICOM cannot hold.
+    *title_at* is the place of the AE title that an unassigned step is answered with, -1 without one.
     """
 
     raw: bytes
     is_whole: bool
     faults: tuple[str, ...]
+    title_at: int = -1
+
+    def for_station(self, title: bytes) -> Encoded:
+        """Put *title* in its place; it is as long as the one that is there."""
+        raw, at = self.raw, self.title_at
+        return Encoded(raw[:at] + title + raw[at + len(title) :], self.is_whole, self.faults)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """All but the entry that an answer depends on; *key* names it byte for byte. *forced* is the node's character set.
 
-    Values that were asked for are no part of the key: they choose entries and do not change them. *known* are the
-    answers that are kept, by the entry's key.
+    Values that were asked for are no part of the key: they choose entries and do not change them. Nor is *title*, the AE
+    title that an unassigned step is answered with, but for its length: it is put in the place of another. *known* are
+    the answers that are kept, by the entry's key.
     """
 
     identifier: Identifier
-    caller: Caller
+    title: bytes
     transfer_syntax: str
     forced: CharacterSet | None
     key: bytes
@@ -112,34 +124,39 @@ class Answers:
         self, identifier: Identifier, caller: Caller, transfer_syntax: str, forced: CharacterSet | None = None
     ) -> Form:
         """Make the form of the answers to *identifier*, with those that are kept; they are kept longer now."""
-        parts = (transfer_syntax, identifier.charset.terms, forced and forced.terms, identifier.query.station(caller))
+        title = identifier.query.station(caller).encode("ascii", "replace")
+        title += b" " * (len(title) % 2)
+        parts = (transfer_syntax, identifier.charset.terms, forced and forced.terms, len(title))
         key = identifier.shape + repr(parts).encode()
         known = self._forms.get(key)
         if known is None:
             known = OrderedDict()
         else:
             self._forms.move_to_end(key)
-        return Form(identifier, caller, transfer_syntax, forced, key, known)
+        return Form(identifier, title, transfer_syntax, forced, key, known)
 
-    def encode(self, entries: Iterable[WorklistEntry], form: Form) -> Iterator[Encoded]:
+    def encode(self, entries: Sequence[WorklistEntry], form: Form) -> list[Encoded]:
         """Encode the answer of each entry, or give it as it was encoded before; never one found by a patient ID of old."""
         patient = form.identifier.query.patient
-        if patient:
-            for entry in entries:
-                yield self._one(entry, form) if patient.is_current(entry.item) else _encode(entry, form)
-            return
-        known = form.known.get
-        for entry in entries:
-            yield known(entry.key) or self._one(entry, form)
+        if patient and not all(patient.is_current(entry.item) for entry in entries):
+            return [_encode(entry, form, form.title) for entry in entries]
+        known, title = form.known.get, form.title
+        answers = [known(entry.key) or self._one(entry, form) for entry in entries]
+        return [answer if answer.title_at < 0 else answer.for_station(title) for answer in answers]
 
     def _one(self, entry: WorklistEntry, form: Form) -> Encoded:
-        return form.known.get(entry.key) or self._keep(_encode(entry, form), entry, form)
+        """Encode an answer and keep it; not one whose title cannot be told from the rest."""
+        answer = _encode(entry, form, _STAND_IN * len(form.title))
+        if answer.title_at == _SEVERAL:
+            return _encode(entry, form, form.title)
+        self._keep(answer, entry, form)
+        return answer
 
-    def _keep(self, answer: Encoded, entry: WorklistEntry, form: Form) -> Encoded:
+    def _keep(self, answer: Encoded, entry: WorklistEntry, form: Form) -> None:
         """Keep *answer*, unless it is as large as many others; what was used longest ago goes."""
         cost = len(answer.raw) + _BESIDE
         if cost + len(form.key) > self._limit // 64:
-            return answer
+            return
         known = self._forms.get(form.key)
         if known is None:
             known = self._forms[form.key] = form.known
@@ -149,7 +166,6 @@ class Answers:
             self._size += cost
         while self._size > self._limit:
             self._forget()
-        return answer
 
     def _forget(self) -> None:
         """Forget the oldest answer of the form that was used longest ago."""
@@ -162,14 +178,21 @@ class Answers:
             self._size -= len(key) + _BESIDE
 
 
-def _encode(entry: WorklistEntry, form: Form) -> Encoded:
-    """Encode the answer of *entry* (policy: worklist 3, 4)."""
-    item = answer_item(entry, form.identifier.query, form.caller)
+def _encode(entry: WorklistEntry, form: Form, title: bytes) -> Encoded:
+    """Encode the answer of *entry* (policy: worklist 3, 4); an unassigned step is for *title*."""
+    item = answer_item(entry, form.identifier.query, title.decode())
     text = "\n".join(_texts(item))
     charset = choose_charset(text, form.forced, form.identifier.charset)
     faults: list[str] = []
     raw = write_item(item, form.transfer_syntax, charset, faults)
-    return Encoded(raw, charset.fits(text), tuple(faults))
+    return Encoded(raw, charset.fits(text), tuple(faults), _title_at(raw, title, entry, item))
+
+
+def _title_at(raw: bytes, title: bytes, entry: WorklistEntry, item: Item) -> int:
+    steps = item.get(STEPS)
+    if entry.stations or not title or not steps or STATION not in steps[0]:
+        return -1
+    return raw.find(title) if raw.count(title) == 1 else _SEVERAL
 
 
 def _shape(item: Item) -> list[Any]:

@@ -62,22 +62,18 @@ class FindWorklist:
             raise Failure(Status.UNABLE_TO_PROCESS, error.message) from error
         limit = len(entries) if asker.answer_limit is None else asker.answer_limit
         form = self._answers.form(identifier, asker.caller, request.transfer_syntax, asker.charset)
-        transliterated, batch, size = 0, list[bytes](), 0
+        transliterated = 0
         listed = entries[:limit]
-        for entry, answer in zip(listed, self._answers.encode(listed, form), strict=True):
-            transliterated += not answer.is_whole
-            if answer.faults:
-                log.error("worklist.value_left_out", order_id=entry.order_id, part=", ".join(answer.faults))
-            if identifier.query.ignored:
-                yield _warned(answer.raw)
-                continue
-            batch.append(answer.raw)
-            size += len(answer.raw)
-            if len(batch) == _BREATH or size >= WRITE_LIMIT:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
+        for start in range(0, len(listed), _BREATH):
+            batch = listed[start : start + _BREATH]
+            answers = self._answers.encode(batch, form)
+            for entry, answer in zip(batch, answers, strict=True):
+                if answer.faults:
+                    log.error("worklist.value_left_out", order_id=entry.order_id, part=", ".join(answer.faults))
+                transliterated += not answer.is_whole
+            raw = [answer.raw for answer in answers]
+            for together in map(_warned, raw) if identifier.query.ignored else _pieces(raw):
+                yield together
         if transliterated:
             log.warning("worklist.text_transliterated", calling=request.calling_ae, count=transliterated)
         log.info("worklist.answered", calling=request.calling_ae, count=min(limit, len(entries)))
@@ -96,6 +92,14 @@ class FindWorklist:
             return self._answers.read(request.data_set, request.transfer_syntax)
         except BrokerError as error:
             raise _refusal(request, error) from error
+
+
+def _pieces(answers: list[bytes]) -> tuple[list[bytes], ...]:
+    """Cut *answers* so that no more than the limit, but at least one, is written at once."""
+    if sum(map(len, answers)) <= WRITE_LIMIT:
+        return (answers,)
+    half = len(answers) // 2
+    return (*_pieces(answers[:half]), *_pieces(answers[half:])) if half else (answers,)
 
 
 def _warned(answer: bytes) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.domain.order import Item
 from broker.domain.query import STATION, STATUS, STEPS, Query
-from broker.domain.worklist import Caller, WorklistEntry
+from broker.domain.worklist import WorklistEntry
 
 STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 """SOP Class UID (retired) by which a Referenced Study Sequence names a requested procedure's study."""
@@ -15,23 +15,23 @@ STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 _OTHER_IDS = ("OtherPatientIDsSequence", "OtherPatientIDs")
 
 
-def answer_item(entry: WorklistEntry, query: Query, caller: Caller) -> Item:
+def answer_item(entry: WorklistEntry, query: Query, station: str) -> Item:
     """Make the answer of *entry* to *query*: each requested key, empty when nothing is known of it (a private one: absent).
 
-    A zero-length sequence or an empty item asks for whole items. An unassigned step is answered with the AE title that
-    the query names, else the caller's. A patient found by an ID of old comes with Other Patient IDs. The Specific
-    Character Set is left to whoever encodes it.
+    A zero-length sequence or an empty item asks for whole items. An unassigned step is answered with *station*, which
+    is `Query.station`. A patient found by an ID of old comes with Other Patient IDs. The Specific Character Set is left
+    to whoever encodes it.
     """
-    answer = _chosen(query.identifier, whole_item(entry, query, caller))
+    answer = _chosen(query.identifier, whole_item(entry, station))
     if query.patient and not query.patient.is_current(entry.item):
         answer |= {keyword: entry.item[keyword] for keyword in _OTHER_IDS if keyword in entry.item}
     return answer
 
 
-def whole_item(entry: WorklistEntry, query: Query, caller: Caller) -> Item:
-    """Give all that is known of *entry*, as *query* would be answered if it asked for everything."""
-    station = list(entry.stations) if len(entry.stations) > 1 else "".join(entry.stations) or query.station(caller)
-    step = {**entry.step, STATION: station, STATUS: entry.wire_status}
+def whole_item(entry: WorklistEntry, station: str) -> Item:
+    """Give all that is known of *entry*; an unassigned step is for *station*."""
+    stations = list(entry.stations) if len(entry.stations) > 1 else "".join(entry.stations) or station
+    step = {**entry.step, STATION: stations, STATUS: entry.wire_status}
     return {**entry.item, STEPS: [step], "ReferencedStudySequence": _referenced_study(entry.item)}
 
 

@@ -89,7 +89,7 @@ class Worklist:
     async def listed(self, ae: str) -> list[tuple[WorklistEntry, Item]]:
         """Give what *ae* would be given now when it asks for its own AE title, each entry with its answer."""
         caller, query = self.caller(ae), station_query(ae)
-        return [(entry, whole_item(entry, query, caller)) for entry in await self.search(query, caller)]
+        return [(entry, whole_item(entry, query.station(caller))) for entry in await self.search(query, caller)]
 
     async def explain(self, ae: str, order_ids: Sequence[str]) -> list[tuple[WorklistEntry, Sequence[str]]]:
         """Give every step of these orders with the reasons why *ae* does not see it; no reason: it does."""

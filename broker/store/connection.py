@@ -5,7 +5,7 @@ A busy writer runs some twenty statements a batch; SQLAlchemy's own execution wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from broker.store.dialects import (
     begin_reading,
     begin_writing,
     hold,
+    hurry,
     is_busy,
     is_in_transaction,
     is_shared,
@@ -60,6 +61,12 @@ class Connection:
         except DBAPIError as error:
             raise error.orig or error from error
         self._cursor = self._raw.cursor()
+        self.is_brief = False
+
+    def be_brief(self, is_over: Callable[[], bool], steps: int) -> None:
+        """Break a query off when *is_over*, asked after each *steps* of SQLite's machine; wait for no lock."""
+        hurry(self._raw.dbapi_connection, is_over, steps)
+        self.is_brief = True
 
     def fetch(self, text: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a query by its text and give all rows."""

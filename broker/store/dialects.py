@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +60,12 @@ def is_in_transaction(connection: Any) -> bool:
     """Say whether a driver's connection has a transaction open; SQLite ends it by itself after some errors."""
     info = getattr(connection, "info", None)
     return bool(info.transaction_status if info is not None else connection.in_transaction)
+
+
+def hurry(connection: Any, is_over: Callable[[], bool], steps: int) -> None:
+    """Let SQLite break a query off when *is_over*, asked after each *steps* of its machine, and wait for no lock."""
+    connection.set_progress_handler(is_over, steps)
+    connection.execute(WAIT_NEVER)
 
 
 def is_shared(dialect: Dialect) -> bool:

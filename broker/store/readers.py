@@ -1,4 +1,4 @@
-"""The threads that read: a small pool, each with a connection of its own, so that no query runs on the event loop."""
+"""The threads that read: a small pool, each with a connection of its own, so that no long query runs on the event loop."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, Engine, Select
 from sqlalchemy.sql.elements import ColumnElement
 
 from broker.errors import BrokerError
+from broker.store.brief import BriefReader, TooLong
 from broker.store.connection import Connection, Row
 from broker.store.dialects import is_shared
 from broker.store.kinds import Kind
@@ -34,6 +36,7 @@ class Readers:
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store-reader")
         self._connections: dict[int, Connection] = {}
+        self._brief = None if is_shared(engine.dialect) else BriefReader(engine)
 
     def open(self) -> None:
         """Start all threads and open their connections: later there may be no room on the disk to do so."""
@@ -45,6 +48,13 @@ class Readers:
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run *query* on a thread's connection; raise BrokerError (S007) when the database cannot be read."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)
+
+    async def read_soon(self, query: Callable[[Connection], T]) -> T:
+        """Run *query*, which is usually short: at once where the database is a file, else or when it is long in a thread."""
+        if self._brief is not None:
+            with suppress(TooLong):
+                return self._brief.read(query)
+        return await self.read(query)
 
     async def ask(self, prepared: Prepared, asked: Asked) -> list[Row]:
         """Run a prepared query."""
@@ -62,6 +72,8 @@ class Readers:
     async def close(self) -> None:
         """End the threads and close their connections."""
         await asyncio.to_thread(self._pool.shutdown)
+        if self._brief is not None:
+            self._brief.close()
         for connection in self._connections.values():
             connection.close()
 

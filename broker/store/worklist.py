@@ -12,6 +12,7 @@ from broker.domain.order import Order, Patient
 from broker.domain.query import Criteria
 from broker.domain.worklist import WorklistEntry
 from broker.domain.worklist_item import entry
+from broker.store.brief import TooLong
 from broker.store.codec import moment
 from broker.store.connection import Connection, Row
 from broker.store.held import Statements
@@ -28,6 +29,8 @@ from broker.store.worklist_query import (
 
 KEPT_ENTRIES = 5_000
 """So many used lately; as many again, used before them, go when the next so many have been used."""
+MOST_BUILT_AT_ONCE = 4
+"""More entries than that are not built on the event loop."""
 MOST_PATIENTS = 64
 """More patients than that do not lead a query: the list itself is shorter."""
 
@@ -51,7 +54,8 @@ class WorklistReader:
 
     async def search(self, criteria: Criteria) -> list[WorklistEntry]:
         """Give the listed steps that *criteria* do not leave out, by start."""
-        return await self._readers.read(partial(self._search, criteria))
+        read = self._readers.read if criteria == Criteria() else self._readers.read_soon
+        return await read(partial(self._search, criteria))
 
     async def of_orders(self, order_ids: Sequence[str]) -> list[WorklistEntry]:
         """Give all steps of these orders, listed or not."""
@@ -61,7 +65,7 @@ class WorklistReader:
 
     async def completed_since(self, since: datetime) -> list[WorklistEntry]:
         """Give the steps completed at *since* or later, by start."""
-        return await self._readers.read(partial(self._completed_since, since))
+        return await self._readers.read_soon(partial(self._completed_since, since))
 
     def _completed_since(self, since: datetime, connection: Connection) -> list[WorklistEntry]:
         with connection.snapshot():
@@ -90,6 +94,8 @@ class WorklistReader:
         found = list(map(self._kept.get, keys))
         missing = [key for key, kept in zip(keys, found, strict=True) if kept is None]
         if missing:
+            if connection.is_brief and len(missing) > MOST_BUILT_AT_ONCE:
+                raise TooLong
             fresh = self._again(missing)
             fresh.update(self._build(connection, [key for key in missing if key not in fresh]))
             self._keep(fresh)

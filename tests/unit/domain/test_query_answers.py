@@ -41,7 +41,8 @@ EVERYTHING = read_query({})
 
 
 def answer(entry: WorklistEntry = ENTRY, caller: Caller = CT1, **keys: Any) -> dict[str, Any]:
-    return dict(answer_item(entry, read_query(keys), caller))
+    query = read_query(keys)
+    return dict(answer_item(entry, query, query.station(caller)))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_a_patient_found_by_an_old_id_is_answered_with_both() -> None:
 
 
 def test_the_whole_item_is_what_a_query_for_everything_gets() -> None:
-    found = whole_item(replace(ENTRY, stations=()), EVERYTHING, replace(CT1, ae="CT7"))
+    found = whole_item(replace(ENTRY, stations=()), "CT7")
     assert found["ScheduledProcedureStepSequence"][0]["ScheduledStationAETitle"] == "CT7"
     assert found["PatientName"] == "Ibáñez^Núria"
 
