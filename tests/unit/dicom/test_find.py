@@ -61,7 +61,8 @@ class Department:
         self.entries = entries
         self.charset = charset
         self.limit = limit
-        self.handler = FindWorklist(self.search, self.asker, Answers(limit=100_000))
+        self.answers = Answers(limit=100_000)
+        self.handler = FindWorklist(self.search, self.asker, self.answers)
 
     async def search(self, query: Query, caller: Caller) -> Sequence[WorklistEntry]:
         return [one for one in self.entries if query.matches(one, caller)]
@@ -123,6 +124,25 @@ def test_an_unassigned_step_is_answered_with_the_title_of_each_who_asks() -> Non
         for item in department.items(request(calling_ae=ae))
     ]
     assert titles == ["CT1", "CT2", "CT1"]
+
+
+@pytest.mark.parametrize("ae", ["CT2", "MR", "CT1\x02", "A_LONGER_TITLE_1"])
+def test_an_unassigned_step_is_answered_alike_whoever_has_asked_before(ae: str) -> None:
+    asked = {**NAMES, "RequestedProcedureComments": "", "PregnancyStatus": ""}
+    step = replace(entry(stations=()), item={**entry().item, "RequestedProcedureComments": "\x02\x02 CT1"})
+    department = Department(step, entry(2, stations=()))
+    department.ask(request(asked, calling_ae="CT1"))
+    assert department.ask(request(asked, calling_ae=ae)) == Department(step, entry(2, stations=())).ask(
+        request(asked, calling_ae=ae)
+    )
+
+
+def test_scanners_share_the_answers_of_unassigned_steps() -> None:
+    department = Department(*(entry(number, stations=()) for number in range(3)))
+    asked = request(calling_ae="CT1")
+    department.ask(asked)
+    identifier = department.answers.read(asked.data_set, asked.transfer_syntax)
+    assert len(department.answers.form(identifier, Caller(ae="MR7"), asked.transfer_syntax).known) == 3
 
 
 def test_an_answer_found_by_an_old_id_is_not_given_to_others() -> None:
