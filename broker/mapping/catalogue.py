@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,9 +10,9 @@ from hashlib import sha256
 from broker.errors import BrokerError
 from broker.hl7.message import Message
 from broker.mapping.build import Mapping as Compiled
-from broker.mapping.build import build, is_of_type
+from broker.mapping.build import build
 from broker.mapping.link import Files, Linked, Linker
-from broker.mapping.nodes import AllOf, Compare, Condition, Path
+from broker.mapping.overlap import Index, demands, exclude
 from broker.mapping.parse_file import parse_file
 from broker.mapping.problems import Problem, Report, TooManyProblems
 from broker.mapping.shared import Shared
@@ -160,9 +160,12 @@ def _digest(linked: Linked, files: Files) -> str:
 def _ambiguous(entries: Mapping[str, Entry], report: Report) -> Iterator[str]:
     """Report pairs that may claim the same message; give those that certainly do."""
     readers = [entry for entry in entries.values() if entry.mapping.message_type and not entry.mapping.is_template]
+    wanted = [demands(entry.mapping) for entry in readers]
+    index = Index()
     for place, second in enumerate(readers):
-        for first in readers[:place]:
-            if not _may_overlap(first.mapping, second.mapping):
+        for number in index.candidates(wanted[place]):
+            first = readers[number]
+            if _are_kin(first.mapping, second.mapping) or exclude(wanted[number], wanted[place]):
                 continue
             where = second.file.places.get("when", second.file.place)
             message = f"'{second.mapping.name}' and '{first.mapping.name}' ({first.file.path}) may claim one message"
@@ -172,21 +175,8 @@ def _ambiguous(entries: Mapping[str, Entry], report: Report) -> Iterator[str]:
                 yield second.mapping.name
             else:
                 report.warning("M051", where, message, hint)
+        index.add(wanted[place])
 
 
-def _may_overlap(first: Compiled, second: Compiled) -> bool:
-    if first.name in second.lineage or second.name in first.lineage:
-        return False
-    if not is_of_type(first.message_type, second.message_type):
-        return False
-    mine = dict(_equalities(first.conditions))
-    return not any(place in mine and not mine[place] & values for place, values in _equalities(second.conditions))
-
-
-def _equalities(conditions: Sequence[Condition]) -> Iterator[tuple[str, frozenset[str]]]:
-    """Give what must hold by equality: path and values."""
-    for condition in conditions:
-        if isinstance(condition, AllOf):
-            yield from _equalities(condition.conditions)
-        elif isinstance(condition, Compare) and not condition.negated and isinstance(condition.term, Path):
-            yield condition.term.text, frozenset(condition.values)
+def _are_kin(first: Compiled, second: Compiled) -> bool:
+    return first.name in second.lineage or second.name in first.lineage
