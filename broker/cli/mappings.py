@@ -67,7 +67,7 @@ class Folder:
         path = self.root / problem.place.path
         if path.is_relative_to(Path.cwd()):
             path = path.relative_to(Path.cwd())
-        return replace(problem, place=replace(problem.place, path=str(path)))
+        return replace(problem, place=problem.place._replace(path=str(path)))
 
 
 def open_folders(paths: Sequence[Path], config: Path) -> list[Folder]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 
@@ -16,9 +16,8 @@ PROBLEM_LIMIT = 500
 """Of one file: who has made more mistakes mends these first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where something stands in a file; line and column count from 1, *length* in characters."""
+class Place(NamedTuple):
+    """Where something stands in a file; line and column count from 1, *length* in characters. A tuple is quickly made."""
 
     path: str
     line: int = 1

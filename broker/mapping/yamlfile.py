@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -21,8 +21,7 @@ NODE_LIMIT = 50_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(NamedTuple):
     """A scalar. *offset* is how far its first character stands from its place (1 when quoted)."""
 
     value: str
@@ -118,39 +117,36 @@ def _build(path: str, text: str) -> Node | None:
     stack: list[tuple[Block | Listing, Text | None]] = []
     documents = nodes = 0
     for event in yaml.parse(text, Loader=_LOADER):
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-            if documents > 1:
-                raise _Refused(_place(path, event), "a second document begins here", "one file, one mapping")
-        if isinstance(event, yaml.CollectionEndEvent):
-            stack.pop()
         if not isinstance(event, yaml.NodeEvent):
+            if isinstance(event, yaml.CollectionEndEvent):
+                stack.pop()
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise _Refused(_place(path, event), "a second document begins here", "one file, one mapping")
             continue
         nodes += 1
         node = _node(path, event)
         if nodes > NODE_LIMIT or len(stack) >= DEPTH_LIMIT:
             raise _Refused(node.place, "the file is too large or too deep", "split it")
-        if not stack:
-            root = node
-        else:
+        if stack:
             stack[-1] = _put(stack[-1], node)
+        else:
+            root = node
         if not isinstance(node, Text):
             stack.append((node, None))
     return root
 
 
-def _node(path: str, event: yaml.NodeEvent) -> Node:
+def _node(path: str, event: Any) -> Node:
     place = _place(path, event)
-    if isinstance(event, yaml.AliasEvent) or event.anchor:
+    if event.anchor:
         raise _Refused(place, "anchors and aliases (& and *) are not used here", "write it out, or use let or extends")
-    tag = getattr(event, "tag", None)
-    if tag not in (None, "!"):
-        raise _Refused(place, f"the tag {tag} is not used here", "every value is text: leave it out")
+    if event.tag is not None and event.tag != "!":
+        raise _Refused(place, f"the tag {event.tag} is not used here", "every value is text: leave it out")
     if isinstance(event, yaml.ScalarEvent):
-        return Text(value=event.value, place=place, offset=1 if event.style in ("'", '"') else 0)
-    if isinstance(event, yaml.MappingStartEvent):
-        return Block(place=place)
-    return Listing(place=place)
+        return Text(event.value, place, 1 if event.style in ("'", '"') else 0)
+    return Block(place=place) if isinstance(event, yaml.MappingStartEvent) else Listing(place=place)
 
 
 def _put(top: tuple[Block | Listing, Text | None], node: Node) -> tuple[Block | Listing, Text | None]:
@@ -170,8 +166,9 @@ def _put(top: tuple[Block | Listing, Text | None], node: Node) -> tuple[Block | 
 
 def _place(path: str, event: Any) -> Place:
     start, end = event.start_mark, event.end_mark
-    length = end.column - start.column if end.line == start.line else 1
-    return Place(path=path, line=start.line + 1, column=start.column + 1, length=max(1, length))
+    column = start.column
+    length = end.column - column if end.line == start.line else 1
+    return Place(path, start.line + 1, column + 1, length if length > 1 else 1)
 
 
 def walk(node: Node) -> Iterator[Block]:
