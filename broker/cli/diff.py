@@ -94,9 +94,12 @@ def loaded(files: Files, where: str) -> Catalogue:
 
 def from_folder(corpus: Path) -> Iterator[Sample]:
     """Give the messages in the files of a folder, or in one file."""
-    paths = sorted(corpus.rglob("*")) if corpus.is_dir() else [corpus]
+    if corpus.is_dir():
+        paths = sorted((path for path in corpus.rglob("*") if path.suffix.lower() in _SUFFIXES), key=str)
+    else:
+        paths = [corpus]
     for path in paths:
-        if path.is_file() and (path == corpus or path.suffix.lower() in _SUFFIXES):
+        if path.is_file():
             for number, raw in enumerate(split(path.read_bytes()), 1):
                 label = f"{path.name}:{number}" if number > 1 else path.name
                 yield Sample(label=label, raw=raw, received_at=_sent_at(raw))
@@ -104,8 +107,9 @@ def from_folder(corpus: Path) -> Iterator[Sample]:
 
 def _sent_at(raw: bytes) -> datetime:
     """Take MSH-7 for the time of receipt, so that two runs over one file are the same."""
+    sent = field(raw, 7)
     try:
-        return datetime.strptime(field(raw, 7)[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        return datetime.fromisoformat(f"{sent[:8]}T{sent[8:14]}").replace(tzinfo=UTC)
     except ValueError:
         return datetime(2000, 1, 1, tzinfo=UTC)
 

@@ -62,9 +62,9 @@ def split(content: bytes) -> Iterator[bytes]:
     if VT in content:
         payloads = [found.payload for found in Framer(_LARGEST).feed(content) if isinstance(found, Frame)]
     else:
-        payloads = re.split(rb"(?:^|(?<=[\r\n]))(?=MSH)", content.removeprefix(b"\xef\xbb\xbf"))
+        payloads = re.split(rb"[\r\n](?=MSH)", content.removeprefix(b"\xef\xbb\xbf"))
     for payload in payloads:
-        segments = re.split(rb"[\r\n]+", payload)
+        segments = payload.replace(b"\n", b"\r").split(b"\r")
         segments = [segment for segment in segments if segment.strip() and not segment.startswith(_ENVELOPE)]
         if segments and segments[0].startswith(b"MSH"):
             yield b"\r".join(segments) + b"\r"

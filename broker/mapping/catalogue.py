@@ -34,9 +34,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """The usable mappings by name; immutable, so that a message ends on the set it began with."""
+    """The usable mappings by name; immutable, so that a message ends on the set it began with.
+
+    *readers* are those that messages come to by their type.
+    """
 
     entries: Mapping[str, Entry]
+    readers: tuple[Compiled, ...]
     files: Files
     digest: str
 
@@ -63,7 +67,9 @@ class Catalogue:
         if not entries:
             return None, problems
         digest = sha256("".join(entry.mapping.digest for entry in entries.values()).encode()).hexdigest()[:12]
-        return cls(entries=entries, files=files, digest=digest), problems
+        mappings = [entry.mapping for entry in entries.values()]
+        readers = tuple(mapping for mapping in mappings if mapping.message_type and not mapping.is_template)
+        return cls(entries=entries, readers=readers, files=files, digest=digest), problems
 
     def get(self, name: str) -> Compiled | None:
         """Give the mapping called *name*, or None."""
@@ -75,7 +81,8 @@ class Catalogue:
 
         Raise BrokerError M051 (AR, 207) when two claim it of which neither extends the other.
         """
-        claiming = [entry.mapping for entry in self.entries.values() if entry.mapping.claims(message)]
+        message_type = message.type
+        claiming = [mapping for mapping in self.readers if mapping.claims(message, message_type)]
         if not claiming:
             return None
         best = max(claiming, key=lambda mapping: len(mapping.lineage))

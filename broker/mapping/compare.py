@@ -23,6 +23,8 @@ REASON = "(reason of refusal)"
 
 CHARSETS = ("UTF-8", "windows-1252")
 
+_ABSENT = object()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -185,7 +187,10 @@ def _changes(before: Translation, after: Translation) -> Iterator[Change]:
 
 
 def _differences(before: Output, after: Output) -> Iterator[Change]:
-    old, new = dict(_flat(before.item)), dict(_flat(after.item))
+    items = before.item, after.item
+    keywords = dict.fromkeys((*before.item, *after.item))
+    differing = [name for name in keywords if items[0].get(name, _ABSENT) != items[1].get(name, _ABSENT)]
+    old, new = (dict(_flat({name: item[name] for name in differing if name in item})) for item in items)
     for path in dict.fromkeys((*old, *new)):
         if path not in old:
             yield Change(path=path, kind="added", after=new[path])
