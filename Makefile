@@ -23,9 +23,9 @@ demo: $(VENV)/installed
 run: $(VENV)/installed
 	@$(BIN)/broker run --config config/broker.yaml
 
-# The whole suite runs in as many processes as there are processors; TESTS="tests/unit -k order" names some of it, for one process.
+# The whole suite runs in several processes (tests/conftest.py says how many); TESTS="tests/unit -k order" names some of it, for one process.
 test: $(VENV)/installed-test
-	@$(BIN)/python -m pytest $(or $(TESTS),-n logical --maxprocesses 4 --dist worksteal)
+	@$(BIN)/python -m pytest $(or $(TESTS),-n auto --dist worksteal)
 
 check: $(VENV)/installed-test
 	@$(BIN)/ruff check .
