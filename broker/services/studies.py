@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -23,6 +23,7 @@ from broker.services.waiting import wait_at_most
 log = structlog.get_logger()
 
 QUIET_POLL = timedelta(seconds=30)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +31,13 @@ class Kept:
     """What became of an arrived object; *is_new* is False for one that was here already, byte for byte.
 
     *is_hold*: its study is held from now on. *is_rejected*: its study was rejected, so its file is to be set aside.
+    *quiet_at*: when its study has been quiet long enough, if nothing else comes.
     """
 
     is_new: bool
     is_hold: bool = False
     is_rejected: bool = False
+    quiet_at: datetime | None = None
 
 
 class QuietReader(Protocol):
@@ -78,6 +81,7 @@ class Studies:
         self._clock = clock
         self._ids = ids
         self._waker = asyncio.Event()
+        self._looks_at = _NEVER
 
     async def received(self, facts: ObjectFacts, instance: Instance) -> Kept:
         """Keep an object that is synced in the spool: match it, note what it tells, queue it for the archives."""
@@ -91,7 +95,8 @@ class Studies:
 
         kept = await self._writer.run(Job(keys=_keys(facts, instance), decide=decide))
         self._counters.stored(instance.ae, "stored" if kept.is_new else "repeated", instance.size)
-        self._waker.set()
+        if kept.quiet_at is not None and kept.quiet_at < self._looks_at:
+            self._waker.set()
         if kept.is_hold:
             log.warning("study.held", study_uid=facts.study_uid, accession=facts.accession, ae=instance.ae)
             self._on_hold()
@@ -121,7 +126,10 @@ class Studies:
             save=(instance, looked.study, *saved.values(), *forwards),
             events=(*events, *looked.events),
             result=Kept(
-                is_new=True, is_hold=before is None and study.state == "held", is_rejected=study.state == "rejected"
+                is_new=True,
+                is_hold=before is None and study.state == "held",
+                is_rejected=study.state == "rejected",
+                quiet_at=looked.study.quiet_at,
             ),
         )
 
@@ -159,10 +167,12 @@ class Studies:
         """Complete studies whose quiet time is over and alarm MPPS that nobody closes, for ever."""
         while True:
             self._waker.clear()
+            self._looks_at = _NEVER
             await self.look_at_what_waits()
             next_at = await self._reader.next_quiet_at()
-            wait = QUIET_POLL if next_at is None else min(QUIET_POLL, next_at - self._clock())
-            await wait_at_most(max(0.02, wait.total_seconds()), self._waker)
+            now = self._clock()
+            self._looks_at = min(next_at or _NEVER, now + QUIET_POLL)
+            await wait_at_most(max(0.02, (self._looks_at - now).total_seconds()), self._waker)
 
     async def look_at_what_waits(self) -> None:
         """Complete what has been quiet long enough, alarm the MPPS that nobody closes or whose objects do not come."""

@@ -79,6 +79,7 @@ class Batches:
         self._versions = Versions()
         self._connection: Connection | None = None
         self._is_committing = False
+        self._held: tuple[HeldRows, int | None] | None = None
 
     @property
     def is_remote(self) -> bool:
@@ -142,7 +143,7 @@ class Batches:
 
     def close(self) -> None:
         """Close the connection; what is not committed is lost."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._held = self._connection, None, None
         if connection is not None:
             connection.close()
 
@@ -164,7 +165,7 @@ class Batches:
             if not connection.begin_at_once():
                 yield True
                 connection.begin(names, is_alone=is_alone)
-            held = HeldRows(self._statements, connection)
+            held, version = self._hold(connection)
             held.prefetch(keys)
             outcomes: list[Outcome] = []
             for job in jobs:
@@ -180,6 +181,8 @@ class Batches:
                 connection.commit()
             else:
                 connection.rollback()
+            held.settle()
+            self._held = held, version
         except BaseException:
             self._roll_back()
             raise
@@ -199,6 +202,14 @@ class Batches:
         for row in (*changes.save, *changes.events, *deliveries):
             held.save(row)
         return Outcome(result=changes.result)
+
+    def _hold(self, connection: Connection) -> tuple[HeldRows, int | None]:
+        """Give the rows that are known from the batch before, unless anybody else has changed the database since."""
+        version = connection.foreign_version()
+        before, self._held = self._held, None
+        if before is not None and version is not None and before[1] == version:
+            return before
+        return HeldRows(self._statements, connection), version
 
     def _connected(self) -> Connection:
         if self._connection is None:

@@ -123,6 +123,7 @@ def _study_columns(study: Study, version: int) -> tuple[Any, ...]:
 
 PATIENT = Kind(
     type=Patient,
+    is_remembered=True,
     table=t.patients,
     identity=lambda patient: (patient.ref,),
     keys=_patient_keys,
@@ -161,6 +162,7 @@ _BY_NUMBER = Finder(
 
 ORDER = Kind(
     type=Order,
+    is_remembered=True,
     table=t.orders,
     identity=lambda order: (order.id,),
     keys=_order_keys,
@@ -201,6 +203,7 @@ ORDER = Kind(
 
 PERFORMED = Kind(
     type=PerformedStep,
+    is_remembered=True,
     table=t.performed,
     identity=lambda performed: (performed.uid,),
     keys=_performed_keys,
@@ -233,6 +236,7 @@ RAW_DATA_SET = Kind(
 
 STUDY = Kind(
     type=Study,
+    is_remembered=True,
     table=t.studies,
     identity=lambda study: (study.uid,),
     keys=lambda study: (("uid", study.uid), *(("order", order_id) for order_id in study.order_ids)),
@@ -248,6 +252,7 @@ STUDY = Kind(
 
 INSTANCE = Kind(
     type=Instance,
+    is_remembered=True,
     table=t.instances,
     identity=lambda instance: (instance.sop_uid, instance.digest),
     keys=lambda instance: (("sop", instance.sop_uid), ("study", instance.study_uid)),

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
 from broker.store.dialects import (
+    DATA_VERSION,
     HOLD_ALL,
     LET_GO,
     WAIT,
@@ -116,6 +117,13 @@ class Connection:
             self._is_holding = True
             self._cursor.execute(HOLD_ALL if is_alone else hold(names))
         self._cursor.execute(self._begin)
+
+    def foreign_version(self) -> int | None:
+        """Give a number that changes when another connection changes the database; None where that is not known."""
+        if self._is_shared:
+            return None
+        version: int = self.fetch(DATA_VERSION)[0][0]
+        return version
 
     def commit(self) -> None:
         """Commit: on return everything is on disk; failing, it may be there or not."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Dialect
 
@@ -15,6 +16,9 @@ from broker.store.recordkinds import KINDS
 from broker.store.statements import KindStatements, Lookup
 
 T = TypeVar("T")
+
+MOST_KNOWN = 4096
+"""Keys that are kept from one transaction to the next; beyond that all are forgotten."""
 
 _LASTING = {kind: tuple(one for one in of.projections if not one.owner) for kind, of in KINDS.items()}
 """The projections without owner: what a row has once made stays, whatever becomes of the row in the same batch."""
@@ -40,6 +44,17 @@ class Statements:
             self.of(kind).prepare()
 
 
+@dataclass(slots=True)
+class _Known(Generic[T]):
+    """What is known of one kind: *rows* by identity (None: deleted), their identities by key, the keys *asked* for."""
+
+    rows: dict[Identity, T | None] = field(default_factory=dict)
+    index: dict[NamedKey, dict[Identity, None]] = field(default_factory=dict)
+    asked: set[NamedKey] = field(default_factory=set)
+    saved: dict[Identity, T] = field(default_factory=dict)
+    deleted: dict[Identity, T] = field(default_factory=dict)
+
+
 class HeldRows:
     """The unit of work of one batch: each row once, under all its keys, and what has changed (see ports.Held).
 
@@ -49,39 +64,37 @@ class HeldRows:
     def __init__(self, statements: Statements, connection: Connection) -> None:
         self._statements = statements
         self._connection = connection
-        self._rows: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
-        self._index: dict[tuple[type[Any], NamedKey], dict[Identity, None]] = {}
-        self._asked: set[tuple[type[Any], NamedKey]] = set()
-        self._saved: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
-        self._deleted: dict[type[Any], dict[Identity, Any]] = defaultdict(dict)
+        self._known: dict[type[Any], _Known[Any]] = defaultdict(_Known)
         self._added: dict[str, dict[Row, None]] = defaultdict(dict)
 
     def find(self, kind: type[T], *key: str) -> tuple[T, ...]:
         """Find all rows of *kind* under *key*, as the jobs before have left them."""
-        asked = kind, key
-        if asked not in self._asked:
-            self.prefetch([asked])
-        identities = self._index.get(asked)
+        known: _Known[T] = self._known[kind]
+        if key not in known.asked:
+            self.prefetch([(kind, key)])
+        identities = known.index.get(key)
         if not identities:
             return ()
         of: Kind[T] = KINDS[kind]
-        rows = self._rows[kind]
-        known = [rows[identity] for identity in identities]
-        if of.finders[key[0]].is_owned:
-            return tuple(row for row in known if row is not None)[:1]
-        found = tuple(row for row in known if row is not None and key in of.keys(row))
+        finder = of.finders[key[0]]
+        if not key[finder.subject]:
+            return ()
+        found = [row for identity in identities if (row := known.rows[identity]) is not None]
+        if finder.is_owned:
+            return tuple(found[:1])
+        found = [row for row in found if key in of.keys(row)]
         if of.prefers is not None and len(found) > 1:
-            return tuple(row for row in found if of.prefers(row, key)) or found
-        return found
+            return tuple([row for row in found if of.prefers(row, key)] or found)
+        return tuple(found)
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Fetch the rows under *keys*, those that are found in one way with one query."""
         wanted: dict[tuple[type[Any], Lookup[Any]], list[NamedKey]] = defaultdict(list)
-        for asked in keys:
-            if asked in self._asked:
+        for kind, key in keys:
+            asked = self._known[kind].asked
+            if key in asked:
                 continue
-            self._asked.add(asked)
-            kind, key = asked
+            asked.add(key)
             lookup: Lookup[Any] = self._statements.of(kind).lookups[key[0]]
             if key[lookup.finder.subject]:
                 wanted[kind, lookup].append(key)
@@ -95,32 +108,32 @@ class HeldRows:
         """Put *row* in the place of what has its identity; found from now on under the keys that it has now."""
         kind = type(row)
         of = KINDS[kind]
+        known = self._known[kind]
         identity = of.identity(row)
-        rows = self._rows[kind]
-        if identity in rows and rows[identity] == row:
+        if identity in known.rows and known.rows[identity] == row:
             return
-        rows[identity] = row
-        self._saved[kind][identity] = row
-        self._deleted[kind].pop(identity, None)
-        index = self._index
+        known.rows[identity] = row
+        known.saved[identity] = row
+        known.deleted.pop(identity, None)
+        index = known.index
         for key in of.keys(row):
-            named = kind, key
-            if named in index:
-                index[named][identity] = None
+            if key in index:
+                index[key][identity] = None
             else:
-                index[named] = {identity: None}
+                index[key] = {identity: None}
         for projection in _LASTING[kind]:
             self._added[projection.table.name].update(dict.fromkeys(projection.rows(row, 0)))
 
     def delete(self, row: Any) -> None:
         """Take *row* away."""
+        known = self._known[type(row)]
         identity = KINDS[type(row)].identity(row)
         for projection in _LASTING[type(row)]:
             for made in projection.rows(row, 0):
                 self._added[projection.table.name].pop(made, None)
-        self._rows[type(row)][identity] = None
-        self._saved[type(row)].pop(identity, None)
-        self._deleted[type(row)][identity] = row
+        known.rows[identity] = None
+        known.saved.pop(identity, None)
+        known.deleted[identity] = row
 
     def added(self, projection: Projection[Any]) -> list[Row]:
         """Give what all saves have made of a *projection* without owner, also those since overwritten: first come, first."""
@@ -129,23 +142,33 @@ class HeldRows:
     def changes(self) -> Iterator[tuple[KindStatements[Any], list[Any], list[Any]]]:
         """Give what has changed, by kind in the order of writing: the rows that are saved, and those that are deleted."""
         for kind in KINDS:
-            saved, deleted = self._saved.get(kind), self._deleted.get(kind)
-            if saved or deleted:
-                yield self._statements.of(kind), list((saved or {}).values()), list((deleted or {}).values())
+            known = self._known.get(kind)
+            if known is not None and (known.saved or known.deleted):
+                yield self._statements.of(kind), list(known.saved.values()), list(known.deleted.values())
+
+    def settle(self) -> None:
+        """Begin the next transaction, the changes of the one before being on disk: what the order book holds stays known."""
+        self._added.clear()
+        for kind, known in tuple(self._known.items()):
+            if KINDS[kind].is_remembered and len(known.asked) + len(known.index) < MOST_KNOWN:
+                known.saved.clear()
+                known.deleted.clear()
+            else:
+                del self._known[kind]
 
     def _fetch(self, kind: type[Any], lookup: Lookup[Any], keys: list[NamedKey]) -> Collection[NamedKey]:
         """Fetch what is under *keys* into the map; give the keys under which there is something."""
         of = KINDS[kind]
         before = () if lookup.finder.is_named else (keys[0][0],)
         in_key, in_identity = len(lookup.finder.columns), len(of.identity_columns)
-        rows = self._rows[kind]
+        known = self._known[kind]
         found: dict[NamedKey, list[Identity]] = defaultdict(list)
         for text, parameters in lookup.queries(keys):
             for row in self._connection.fetch(text, parameters):
                 identity = row[in_key : in_key + in_identity]
                 found[before + row[:in_key]].append(identity)
-                if identity not in rows:
-                    rows[identity] = of.value(*row[in_key + in_identity :])
+                if identity not in known.rows:
+                    known.rows[identity] = of.value(*row[in_key + in_identity :])
         for key, identities in found.items():
-            self._index[kind, key] = dict.fromkeys(sorted(identities)) | self._index.get((kind, key), {})
+            known.index[key] = dict.fromkeys(sorted(identities)) | known.index.get(key, {})
         return found

@@ -59,7 +59,7 @@ class Kind(Generic[T]):
     """One kind of row. *columns* gives the searched columns of a value in the table's order; the number is its version.
 
     *blobs* are attributes that are kept in columns of their own, out of the document. *keys* lists all under which a
-    value is found; *prefers* breaks the tie when several have a key.
+    value is found; *prefers* breaks the tie when several have a key. *is_remembered*: jobs ask for the same ones again and again.
     """
 
     type: type[T]
@@ -71,6 +71,7 @@ class Kind(Generic[T]):
     projections: tuple[Projection[T], ...] = ()
     blobs: tuple[str, ...] = ()
     prefers: Callable[[T, NamedKey], bool] | None = None
+    is_remembered: bool = False
 
     def row(self, value: T, version: int) -> tuple[Any, ...]:
         """Give the row of the kind's own table, in the table's order."""

@@ -84,6 +84,7 @@ MESSAGE = Kind(
 
 TOMBSTONE = Kind(
     type=Tombstone,
+    is_remembered=True,
     table=t.tombstones,
     identity=lambda stone: (stone.kind, stone.facility, stone.namespace, stone.number),
     keys=lambda stone: ((stone.kind, stone.facility, stone.namespace, stone.number),),

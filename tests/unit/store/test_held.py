@@ -11,6 +11,8 @@ from broker.domain.performed import PerformedStep, StepKey, StepReference
 from broker.domain.records import Delivery, RawDataSet, StoredMessage, Tombstone
 from broker.domain.study import Instance, Study
 from broker.ports import Changes, Job
+from broker.store import held
+from broker.store.dialects import open_engine
 
 
 def results(batches, *jobs):
@@ -196,3 +198,28 @@ def test_a_row_saved_again_replaces_what_it_was(batches, rows, save, find):
 
     assert results(batches, find(Order, "id", "order-001"), find(Order, "step", "S1")) == [(changed,), ()]
     assert results(batches, find(StoredMessage, "key", "key 1"))[0][0].answer == b"MSA|AE"
+
+
+def test_what_another_program_changes_between_two_batches_is_seen(batches, rows, save, find, database_url):
+    batches.run([save(rows.order(1))])
+    assert batches.run([find(Order, "accession", "A1")])[0].result == (rows.order(1),)
+
+    with open_engine(database_url).connect() as other:
+        other.exec_driver_sql("DELETE FROM orders")
+
+    assert batches.run([find(Order, "accession", "A1")])[0].result == ()
+
+
+def test_what_was_found_before_is_found_again_after_a_batch_that_failed(batches, rows, save, find):
+    batches.run([save(rows.order(1))])
+    batches.run([save(rows.order(2), rows.order(3, accession=None))])
+
+    assert batches.run([find(Order, "patient", "ref-77041")])[0].result == (rows.order(1),)
+
+
+def test_as_many_keys_are_remembered_as_there_is_room_for(batches, rows, save, find, monkeypatch):
+    monkeypatch.setattr(held, "MOST_KNOWN", 10)
+    for n in range(20):
+        batches.run([save(rows.order(n))])
+
+    assert len(batches.run([find(Order, "patient", "ref-77041")])[0].result) == 20
