@@ -175,8 +175,7 @@ def _check_direction(file: MappingFile, is_inbound: bool, report: Report) -> Non
 
 def _translator(file: MappingFile, scope: Scope, shared: Shared) -> Translator:
     profile = scope.profile
-    own = replace(
-        scope,
+    own = scope.but(
         places=shared.places,
         leads={},
         let=shared.let,
@@ -193,7 +192,7 @@ def _translator(file: MappingFile, scope: Scope, shared: Shared) -> Translator:
     @cache
     def reduced(has_detail: bool) -> tuple[Places, Attributes]:
         kept = profile.kept if has_detail else profile.kept - profile.detail
-        few = replace(scope, kept=kept, places=Places(), leads={}, report=Report())
+        few = scope.but(kept=kept, places=Places(), leads={}, report=Report())
         return few.places, compile_attributes(file.attributes, few, compile_rule)
 
     return Translator(

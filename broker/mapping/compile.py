@@ -30,8 +30,7 @@ VALUE_SETTINGS = ("from", "value", "first_of", "join", "uid_from", "item")
 
 def compile_rule(rule: Rule, target: Target, scope: Scope) -> tuple[Fetch, Fit]:
     """Make the functions that find the attribute's value and make it fit its VR; they raise Refusal."""
-    own = replace(
-        scope,
+    own = scope.but(
         target=target.name,
         vr=target.vr,
         wanted=_WANTED.get(target.vr, "text"),
@@ -65,10 +64,10 @@ def compile_value(rule: Rule, target: Target, scope: Scope) -> Fetch:
 def _scope_of(rule: Rule, scope: Scope) -> Scope:
     """Say what the rule's own paths are read as: text when a conversion or a table stands between."""
     if rule.lookup is not None or rule.map is not None:
-        return replace(scope, wanted="text", vr="LO")
+        return scope.but(wanted="text", vr="LO")
     if rule.conversion is not None:
         wanted = "text" if rule.conversion.format else _WANTED_BY_CONVERSION.get(rule.conversion.name, "text")
-        return replace(scope, wanted=wanted, is_converted=True)
+        return scope.but(wanted=wanted, is_converted=True)
     return scope
 
 
@@ -115,7 +114,7 @@ def inherit(scope: Scope, term: Name) -> Fetch:
         return nothing
     parent = scope.inherited
     target = Target(name=scope.target, vr=scope.vr)
-    own = replace(scope, inherited=parent.inherited, inherited_depth=scope.inherited_depth + 1)
+    own = scope.but(inherited=parent.inherited, inherited_depth=scope.inherited_depth + 1)
     return compile_value(parent, target, own)
 
 
@@ -152,7 +151,7 @@ def _fitted(fetch: Fetch, fit: Fit) -> Fetch:
 
 
 def _joined(rule: Rule, scope: Scope) -> Fetch:
-    own = replace(scope, wanted="text", vr="LO")
+    own = scope.but(wanted="text", vr="LO")
     fetches = [fetch_source(source, own, inherit) for source in rule.join]
     between = rule.with_text.value if rule.with_text is not None else " "
     text = "join " + ", ".join(_written(source) for source in rule.join)
@@ -181,7 +180,7 @@ def _joined(rule: Rule, scope: Scope) -> Fetch:
 
 
 def _stable(sources: Sequence[Source], scope: Scope) -> Fetch:
-    own = replace(scope, wanted="text", vr="", null_stops=False)
+    own = scope.but(wanted="text", vr="", null_stops=False)
     fetches = [fetch_source(source, own, inherit) for source in sources]
     origin = Origin("uid_from " + ", ".join(_written(source) for source in sources))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -93,7 +92,7 @@ def _is(condition: Is, scope: Scope, inherit: Inherit) -> Test:
 
 
 def _fetch(term: Term, scope: Scope, inherit: Inherit) -> Fetch:
-    free = replace(scope, vr="", wanted="text", null_stops=True)
+    free = scope.but(vr="", wanted="text", null_stops=True)
     if isinstance(term, Path) and (term.every or term.every_segment):
         scope.report.error("M046", term.place, f"{term.text}: a condition looks at one value", "leave out [*]")
     return fetch_term(term, free, inherit)

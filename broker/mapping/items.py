@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import compress
 from operator import not_
@@ -144,7 +144,7 @@ def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: Com
 
 def compile_item(rule: Rule, target: Target, scope: Scope, test: Test | None, compile_rule: CompileRule) -> Fetch:
     """Make the function that gives the items of a sequence: one, or one for each segment or repetition."""
-    own = replace(scope, each=rule.each or scope.each, null_stops=True, inherited=None, is_converted=False)
+    own = scope.but(each=rule.each or scope.each, null_stops=True, inherited=None, is_converted=False)
     attributes = compile_attributes(rule.item or {}, own, compile_rule, target.name + ".")
     needs_code = any(attribute.keyword in CODE_VALUES for attribute in attributes.all)
 

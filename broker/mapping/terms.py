@@ -42,7 +42,9 @@ class Work:
         return is_too_much
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(
+    frozen=True, kw_only=True
+)  # without slots, so that `but` is quick: each part of a rule has a scope of its own
 class Scope:
     """What a rule may refer to while it is compiled. *vr* is the target's, empty where any text will do.
 
@@ -72,6 +74,13 @@ class Scope:
     inherited_depth: int = 0
     work: Work = field(default_factory=Work)
     shared: Shared | None = None
+
+    def but(self, **changes: Any) -> Scope:
+        """Give this scope with *changes*: what `replace` does, in a tenth of its time."""
+        assert changes.keys() <= self.__dict__.keys(), changes
+        made = object.__new__(Scope)
+        made.__dict__.update(self.__dict__, **changes)
+        return made
 
 
 Inherit = Callable[[Scope, Name], Fetch]
@@ -159,7 +168,7 @@ def _name(term: Name, scope: Scope, inherit: Inherit) -> Fetch:
         return nothing
     if scope.work.is_too_much(len(source), term.place, scope.report):
         return nothing
-    below = replace(scope, depth=scope.depth + 1)
+    below = scope.but(depth=scope.depth + 1)
     if term.component and all(isinstance(one, Path) for one in source):
         return _part_of_first([one for one in source if isinstance(one, Path)], term, below)
     return first_of([_let_whole(one, term, below, inherit) for one in source], scope.null_stops, scope.leads)
@@ -210,7 +219,7 @@ def _presence(one: Path, scope: Scope) -> Fetch | None:
     typed = types.find_typed(one.segment, one.field, one.component, 0, scope.declared, scope.version)
     if typed is not None and (typed.kind == "name" or typed.datatype == "HD"):
         return first_of([_fetch(one, "name", "", scope, NOWHERE)], True, scope.leads)
-    first = _fetch(replace(one, component=one.component or 1), "text", "", scope, NOWHERE)
+    first = _fetch(one if one.component else replace(one, component=1), "text", "", scope, NOWHERE)
     return None if isinstance(first, Plain) and not one.component else first_of([first], True, scope.leads)
 
 
