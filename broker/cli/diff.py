@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +14,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from broker.cli.connection import Connection
+from broker.cli.connection import Connection, Refused
 from broker.cli.options import with_config, with_json, with_mappings, with_phi
 from broker.cli.output import show, show_json, show_table
 from broker.cli.send import field, split
 from broker.config.load import load
 from broker.config.mapping_files import read_mapping_files, read_mapping_files_at
-from broker.errors import without_values
+from broker.errors import ConfigurationError, Unreachable, without_values
 from broker.mapping.catalogue import Catalogue
 from broker.mapping.compare import REASON, Change, Comparison, Sample, compare
 from broker.mapping.link import Files
@@ -28,13 +30,17 @@ from broker.mapping.types import find_attribute
 
 SHOWN = 20
 PAGE = 500
+_DIGEST = re.compile(r"[0-9a-f]{4,64}")
 _SUFFIXES = (".hl7", ".txt", ".dat", ".msg", ".er7")
 
 
 @click.command()
 @click.argument("mapping", required=False)
 @click.option(
-    "--against", required=True, metavar="REVISION|FOLDER", help="The version before: a git revision, a folder."
+    "--against",
+    required=True,
+    metavar="REVISION|DIGEST|FOLDER",
+    help="The version before: a git revision, the digest of a set that was in force or of a mapping in it, a folder.",
 )
 @click.option("--last", type=click.IntRange(1, 100_000), help="Over the last N stored messages (500).")
 @click.option(
@@ -66,9 +72,7 @@ def command(
     configuration = load(config, os.environ).configuration
     root = folder or configuration.mappings
     after = loaded(read_mapping_files(root), str(root))
-    is_folder = Path(against).is_dir()
-    files = read_mapping_files(Path(against)) if is_folder else read_mapping_files_at(root, against)
-    before = loaded(files, against)
+    before = loaded(_version(against, root, config), against)
     if mapping and mapping not in {**before.entries, **after.entries}:
         raise click.UsageError(f"no mapping '{mapping}'; known: {', '.join(after.entries)}")
     samples = from_folder(corpus) if corpus else stored(Connection(config), last or PAGE)
@@ -80,6 +84,23 @@ def command(
         _show(found, show_phi, time.perf_counter() - started)
     if not found.is_same:
         context.exit(1)
+
+
+def _version(against: str, root: Path, config: Path) -> Files:
+    if Path(against).is_dir():
+        return read_mapping_files(Path(against))
+    digest = against.rpartition("@")[2]
+    try:
+        return read_mapping_files_at(root, against)
+    except ConfigurationError as no_revision:
+        if not _DIGEST.fullmatch(digest):
+            raise
+        try:
+            kept = Connection(config).get(f"/api/v1/mappings/sets/{digest}")
+        except (Refused, Unreachable) as fault:
+            message = f"{no_revision.message}; {fault.message}"
+            raise ConfigurationError(message, code="C044", hint="broker mappings list shows the kept sets") from fault
+    return {name: b64decode(content) for name, content in kept["files"].items()}
 
 
 def loaded(files: Files, where: str) -> Catalogue:

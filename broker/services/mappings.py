@@ -33,6 +33,8 @@ POLL_SECONDS = 1.0
 SHADOWED = 200
 """Stored messages over which a new set is tried before it is swapped in."""
 
+SHORTEST_DIGEST = 4
+
 Files = Mapping[str, bytes]
 
 
@@ -203,6 +205,18 @@ class Mappings:
     async def kept(self) -> Sequence[MappingSet]:
         """Give the kept sets, the one in force first."""
         return await self._sets.newest(KEPT)
+
+    async def find(self, digest: str) -> MappingSet | None:
+        """Find a kept set by its digest, else the newest that holds a mapping of that digest, as messages note it."""
+        found = await self._sets.get(digest)
+        if found is not None or len(digest) < SHORTEST_DIGEST:
+            return found
+        for kept in await self.kept():
+            catalogue = await asyncio.to_thread(self.catalogue_of, kept)
+            entries = catalogue.entries.values() if catalogue else ()
+            if any(entry.mapping.digest.startswith(digest) for entry in entries):
+                return kept
+        return None
 
     def catalogue_of(self, kept: MappingSet) -> Catalogue | None:
         """Load a kept set again; None when it cannot be used any more. The last few are remembered."""

@@ -57,7 +57,9 @@ class Todos:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def look(self) -> Look:
-        """Look at what came since the last time."""
+        """Look at what came since the last time; nothing is to do where no mappings are in force."""
+        if not self._mappings.is_open:
+            return Look(messages=0, items=())
         async with self._turn:
             catalogue = self._mappings.current
             if self._digest != catalogue.digest:

@@ -13,6 +13,7 @@ from broker.web.mapping_lines import Use
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
+TABLE_OF_TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
 MAYBE: Schema = {"type": ["string", "null"]}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 YES_OR_NO: Schema = {"type": "boolean"}
@@ -318,6 +319,10 @@ SCHEMAS: Mapping[str, Schema] = {
                 example={**TEXT, "description": "id of the newest of those messages"},
             )
         ),
+    ),
+    "Set": record(
+        digest=TEXT,
+        files={**TABLE_OF_TEXTS, "description": "content by name below the folder, in base64"},
     ),
     "Attempt": _ATTEMPT,
     "Trace": _TRACE,

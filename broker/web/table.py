@@ -184,6 +184,24 @@ CALLS: tuple[Call, ...] = (
         answers={200: Answer(text="the most frequent first", schema="Todo"), 409: PROBLEM},
     ),
     Call(
+        method="GET",
+        path="/api/v1/mappings/sets/{digest}",
+        name="showSet",
+        text="Give the files of a set that is kept (Unix socket alone)",
+        route=mappings.show_set,
+        is_local=True,
+        parameters=(
+            Parameter(
+                name="digest",
+                text="of the set, or of a mapping in it; a beginning is enough",
+                place="path",
+                limits=(4, 64),
+                is_required=True,
+            ),
+        ),
+        answers={200: Answer(text="its files", schema="Set"), 404: PROBLEM},
+    ),
+    Call(
         method="POST",
         path="/api/v1/mappings/reload",
         name="reloadMappings",

@@ -38,6 +38,10 @@ def test_a_mapping_is_changed_broken_mended_and_gone_back_to_while_orders_come(
         lambda: (now := hospital.get("/api/v1/mappings")) and "sites/north" in names(now) and now
     )
     assert changed["problem"] is None
+    compared = verb(hospital, "diff", "sites/north", "--against", first["sets"][0]["digest"])
+    assert (compared.returncode, "PatientComments" in compared.stdout) == (1, True), compared.stderr
+    unknown = verb(hospital, "diff", "--against", "abcdef01")
+    assert (unknown.returncode, "no kept set abcdef01" in unknown.stderr) == (78, True), unknown.stderr
     hospital.send(story.orm("A2"))
     (message,) = hospital.get("/api/v1/messages?limit=1")["items"]
     assert message["mapping"].startswith("sites/north@")

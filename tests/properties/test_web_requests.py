@@ -20,6 +20,7 @@ from broker.services.mappings import Mappings
 from broker.services.messages import Messages
 from broker.services.progress import Rules
 from broker.services.reconcile import Reconciliation
+from broker.services.todo import Todos
 from broker.web.app import create
 from broker.web.settings import WebSettings
 from broker.web.table import CALLS
@@ -89,13 +90,14 @@ def make_app() -> Any:
         accounts=accounts,
         mappings=mappings,
         messages=messages,
+        todos=Todos(mappings, empty, Metrics()),
         metrics=lambda: b"",
     )
 
 
 APP = make_app()
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-PATHS = st.sampled_from([call.template for call in CALLS] + ["/orders/{ref}"])
+PATHS = st.sampled_from([call.template for call in CALLS] + ["/orders/{ref}", "/mappings"])
 NAMES = st.sampled_from(sorted({parameter.name for call in CALLS for parameter in call.parameters} | {"x"}))
 VALUES = TEXT | st.integers().map(str) | st.datetimes().map(str) | st.dates().map(str)
 

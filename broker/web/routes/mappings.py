@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -13,7 +14,7 @@ from broker.hl7.message import Message
 from broker.mapping.problems import Problem
 from broker.mapping.todo import Todo
 from broker.mapping.trace import as_trace
-from broker.services.mappings import Attempt, Mappings
+from broker.services.mappings import Attempt, Mappings, unpacked
 from broker.web.calls import Asked, Services
 from broker.web.mapping_lines import MappingLine, mapping_lines
 from broker.web.moments import iso
@@ -49,6 +50,15 @@ async def list_todo(services: Services, asked: Asked) -> Response:
     _open(services)
     look = await services.todos.look()
     return JSONResponse({"messages": look.messages, "items": [_todo(one) for one in look.items]})
+
+
+async def show_set(services: Services, asked: Asked) -> Response:
+    """Give the files of a kept set."""
+    kept = await services.mappings.find(asked["digest"])
+    if kept is None:
+        raise Refusal(404, f"no kept set {asked['digest'][:64]}", "broker mappings list shows what is kept")
+    files = {name: b64encode(content).decode() for name, content in unpacked(kept.content).items()}
+    return JSONResponse({"digest": kept.digest, "files": files})
 
 
 async def reload_mappings(services: Services, asked: Asked) -> Response:

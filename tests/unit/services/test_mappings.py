@@ -20,7 +20,7 @@ from broker.mapping.catalogue import Catalogue
 from broker.observe.metrics import Metrics
 from broker.ports import Changes, Job
 from broker.services import mappings as service
-from broker.services.mappings import Mappings
+from broker.services.mappings import Mappings, folder_digest
 from broker.store.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -211,6 +211,21 @@ async def test_a_file_that_is_not_read_keeps_the_old_set_and_is_no_failed_test(p
         assert attempt.failures == ()
         assert "C041" in attempt.why_not
         assert "huge.yaml has more than 5000000 bytes" in attempt.why_not
+
+
+async def test_a_kept_set_is_found_by_its_digest_or_by_that_of_a_mapping_in_it(place: Place) -> None:
+    async with place.opened() as (mappings, _):
+        before = mappings.current
+        place.write("a.yaml", SOUND + "# changed\n")
+        attempt = await mappings.reload("asked")
+        first = folder_digest(before.files)
+
+        found = [
+            await mappings.find(one)
+            for one in (first, attempt.digest[:6], before.entries["b"].mapping.digest[:8], "ffffffff", "")
+        ]
+
+        assert [one and one.digest for one in found] == [first, attempt.digest, first, None, None]
 
 
 async def test_one_goes_back_to_the_set_before_until_the_folder_changes(place: Place) -> None:

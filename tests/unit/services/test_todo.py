@@ -95,7 +95,7 @@ def anyio_backend() -> str:
 
 
 def opened(kept: Kept) -> tuple[Todos, Any, Shown]:
-    mappings: Any = SimpleNamespace(current=catalogue(), zone=ZoneInfo("UTC"))
+    mappings: Any = SimpleNamespace(is_open=True, current=catalogue(), zone=ZoneInfo("UTC"))
     shown = Shown()
     return Todos(mappings, kept, shown), mappings, shown
 

@@ -199,6 +199,11 @@ SAID: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         ("/api/v1/messages/01JD9999999999999999999999/replay", None),
     ],
     "listMappings": [("/api/v1/mappings", None)],
+    "showSet": [
+        ("/api/v1/mappings/sets/abcd1", None),
+        ("/api/v1/mappings/sets/ffff", None),
+        ("/api/v1/mappings/sets/f", None),
+    ],
     "listTodo": [("/api/v1/mappings/todo", None)],
     "reloadMappings": [("/api/v1/mappings/reload", {}), ("/api/v1/mappings/reload", {"force": "true"})],
     "rollBackMappings": [
