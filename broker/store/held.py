@@ -17,8 +17,8 @@ from broker.store.statements import KindStatements, Lookup
 
 T = TypeVar("T")
 
-MOST_KNOWN = 4096
-"""Keys that are kept from one transaction to the next; beyond that all are forgotten."""
+MOST_KNOWN = 1024
+"""Keys of one kind that are kept from one transaction to the next; beyond that all are forgotten."""
 
 _LASTING = {kind: tuple(one for one in of.projections if not one.owner) for kind, of in KINDS.items()}
 """The projections without owner: what a row has once made stays, whatever becomes of the row in the same batch."""
