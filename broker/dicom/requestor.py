@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from typing import Final
 
@@ -66,6 +67,7 @@ class Requestor(Connection):
         """Ask for the association."""
         self.association.request(self._request)
         super().connection_made(transport)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def take(self, event: Event) -> None:
         """Act on *event*."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ class DicomServer:
                 code="D011",
                 hint="another program may use the port; choose another, or stop it",
             ) from fault
+        for listening in self._listener.sockets:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # what is accepted inherits it
         log.info("dicom.listening", ae=",".join(settings.ae_titles), host=settings.host, port=self.port)
 
     async def stop(self, grace_seconds: float = 10) -> None:

@@ -72,12 +72,10 @@ class Connection(asyncio.Protocol):
         return not self._may_write.is_set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Set the socket up; part of asyncio.Protocol."""
+        """Begin; part of asyncio.Protocol. The event loop has set TCP_NODELAY, as it does for every TCP connection."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_LIMIT)
         self._socket = transport.get_extra_info("socket")
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         peer = transport.get_extra_info("peername")
         self.peer_host = str(peer[0]) if peer else ""
         self.flush()
@@ -88,7 +86,7 @@ class Connection(asyncio.Protocol):
         self.association.receive(chunk)
         self._has_sent = False
         self.pump()
-        if not self._has_sent:
+        if not self._has_sent and not self.is_busy:
             self._acknowledge()
 
     def pause_writing(self) -> None:

@@ -44,6 +44,15 @@ def link(performed: PerformedStep, candidates: Sequence[Candidate]) -> tuple[Ste
     return tuple(keys)
 
 
+def is_named(reference: StepReference, order: Order) -> bool:
+    """Say whether *reference* names a step of *order* by Study UID and step ID: then no other key decides."""
+    return any(
+        step.step_id == reference.step_id != "" and procedure.study_uid == reference.study_uid != ""
+        for step in order.steps
+        if (procedure := order.procedure(step.procedure_id)) is not None
+    )
+
+
 def _steps(performed: PerformedStep, reference: StepReference, candidates: Sequence[Candidate]) -> tuple[_Found, ...]:
     everything = tuple(_all_steps(candidates))
     named = [one for one in everything if reference.step_id and one.step.step_id == reference.step_id]

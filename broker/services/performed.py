@@ -10,7 +10,7 @@ from typing import Protocol
 from broker.domain.events import Event, EventType
 from broker.domain.facts import snapshot
 from broker.domain.lifecycle import Happening, advance, with_steps
-from broker.domain.linking import Candidate, link
+from broker.domain.linking import Candidate, is_named, link
 from broker.domain.order import Order, Patient, Step
 from broker.domain.performed import (
     Answer,
@@ -274,16 +274,15 @@ def _keys(uid: str) -> tuple[Key, ...]:
 
 def _candidates(held: Held, performed: PerformedStep) -> list[Candidate]:
     """Gather the orders that the references may mean."""
-    keys: dict[tuple[str, ...], None] = {}
+    orders: dict[str, Order] = {}
     for reference in performed.references:
-        for kind, value in (
-            ("study", reference.study_uid),
-            ("step", reference.step_id),
-            ("accession", reference.accession),
-        ):
+        of_study = held.find(Order, "study", reference.study_uid) if reference.study_uid else ()
+        orders.update((order.id, order) for order in of_study)
+        if any(is_named(reference, order) for order in of_study):
+            continue
+        for kind, value in (("step", reference.step_id), ("accession", reference.accession)):
             if value:
-                keys[(kind, value)] = None
-    orders = {order.id: order for key in keys for order in held.find(Order, *key)}
+                orders.update((order.id, order) for order in held.find(Order, kind, value))
     return [
         Candidate(order=order, patient=held.find(Patient, "ref", order.patient_ref)[0]) for order in orders.values()
     ]

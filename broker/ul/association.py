@@ -252,10 +252,10 @@ class Association:
         end = HEADER.size + length
         if len(incoming) < end:
             return None
-        with memoryview(incoming) as view:
-            body = bytes(view[HEADER.size : end])
+        with memoryview(incoming) as view, view[HEADER.size : end] as body:
+            pdu = decode_pdu(pdu_type, body)
         del incoming[:end]
-        return decode_pdu(pdu_type, body)
+        return pdu
 
     def _limit(self, pdu_type: int) -> int:
         if pdu_type == PduType.DATA:

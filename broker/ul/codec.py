@@ -92,15 +92,15 @@ def encode_messages(context_id: int, command: bytes, data_sets: Iterable[bytes])
     return b"".join(parts)
 
 
-def decode_pdu(pdu_type: int, body: bytes) -> Pdu:
-    """Read the PDU of *pdu_type* whose bytes after the header are *body*. Raises ProtocolError."""
+def decode_pdu(pdu_type: int, body: bytes | memoryview) -> Pdu:
+    """Read the PDU of *pdu_type* whose bytes after the header are *body*, which is copied once. Raises ProtocolError."""
     match pdu_type:
         case PduType.DATA:
             return DataTransfer(tuple(_decode_values(body)))
         case PduType.ASSOCIATE_RQ:
-            return _decode_request(body)
+            return _decode_request(bytes(body))
         case PduType.ASSOCIATE_AC:
-            return _decode_accept(body)
+            return _decode_accept(bytes(body))
     if not PduType.ASSOCIATE_RJ <= pdu_type <= PduType.ABORT:
         raise ProtocolError(f"there is no PDU of type {pdu_type:02X}H", AbortReason.UNRECOGNIZED_PDU)
     if len(body) != 4:
@@ -141,7 +141,7 @@ def _encode_value(value: DataValue) -> bytes:
     return _VALUE.pack(len(value.fragment) + 2, value.context_id, control) + value.fragment
 
 
-def _decode_values(body: bytes) -> Iterator[DataValue]:
+def _decode_values(body: bytes | memoryview) -> Iterator[DataValue]:
     offset, end = 0, len(body)
     if not end:
         raise ProtocolError("a P-DATA-TF PDU is empty")
@@ -153,7 +153,7 @@ def _decode_values(body: bytes) -> Iterator[DataValue]:
         offset += 4 + length
         if length < 2 or offset > end:
             raise ProtocolError(f"a data value of {length} bytes does not fit its P-DATA-TF PDU")
-        yield DataValue(context_id, bool(control & 1), bool(control & 2), body[start:offset])
+        yield DataValue(context_id, bool(control & 1), bool(control & 2), bytes(body[start:offset]))
 
 
 def _decode_request(body: bytes) -> AssociateRequest:
