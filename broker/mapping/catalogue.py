@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from broker.errors import BrokerError
@@ -40,9 +40,15 @@ class Catalogue:
     """
 
     entries: Mapping[str, Entry]
-    readers: tuple[Compiled, ...]
     files: Files
     digest: str
+    readers: tuple[Compiled, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Pick out the readers."""
+        mappings = (entry.mapping for entry in self.entries.values())
+        readers = tuple(mapping for mapping in mappings if mapping.message_type and not mapping.is_template)
+        object.__setattr__(self, "readers", readers)
 
     @classmethod
     def load(cls, files: Files) -> tuple[Catalogue | None, list[Problem]]:
@@ -67,9 +73,7 @@ class Catalogue:
         if not entries:
             return None, problems
         digest = sha256("".join(entry.mapping.digest for entry in entries.values()).encode()).hexdigest()[:12]
-        mappings = [entry.mapping for entry in entries.values()]
-        readers = tuple(mapping for mapping in mappings if mapping.message_type and not mapping.is_template)
-        return cls(entries=entries, readers=readers, files=files, digest=digest), problems
+        return cls(entries=entries, files=files, digest=digest), problems
 
     def get(self, name: str) -> Compiled | None:
         """Give the mapping called *name*, or None."""
