@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from broker.mapping.chains import first_of
@@ -156,7 +155,7 @@ def _joined(rule: Rule, scope: Scope) -> Fetch:
     between = rule.with_text.value if rule.with_text is not None else " "
     text = "join " + ", ".join(_written(source) for source in rule.join)
     first = next(looked_at(rule, scope), None)
-    origin = replace(first, text=text) if first else Origin(text)
+    origin = first._replace(text=text) if first else Origin(text)
 
     def fetch(context: Context) -> Any:
         texts: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from broker.hl7.message import NULL, Segment
@@ -28,8 +28,7 @@ __all__ = [
 RemarkKind = Literal["invalid", "unknown", "note", "structure"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a value came from: words for the trace, and the HL7 place when there is one."""
 
     text: str

@@ -156,9 +156,9 @@ class Places:
 
     def _field(self, segment: str, number: int) -> FieldPlaces:
         fields = self._fields.setdefault(segment, [])
-        fields += [None] * (number + 1 - len(fields))
-        found = fields[number]
+        found = fields[number] if number < len(fields) else None
         if found is None:
+            fields += [None] * (number + 1 - len(fields))
             flag = self._flags.setdefault((segment, number), len(self._flags))
             found = fields[number] = FieldPlaces(number, self._add(segment, number, WIDTH), flag)
         return found

@@ -255,7 +255,10 @@ def check_path(path: Path, scope: Scope) -> Typed | None:
     if top is None:
         scope.report.error("M042", path.place, f"{path.segment} has no field {path.field}")
         return None
-    _check_picks(path, scope)
+    if path.pick is not None or path.segment_pick is not None:
+        _check_picks(path, scope)
+    if not path.component:
+        return top
     typed = types.find_typed(path.segment, path.field, path.component, path.subcomponent, scope.declared, scope.version)
     if typed is None:
         number = f"{path.component}.{path.subcomponent}" if path.subcomponent else f"{path.component}"
