@@ -79,9 +79,14 @@ class Mapping:
         """The character set of messages that name none, or empty (``charset: assume 8859/1``)."""
         return self.charset.removeprefix("assume ").strip() if self.charset.startswith("assume ") else ""
 
-    def claims(self, message: Message, message_type: str) -> bool:
-        """Say whether *message*, of *message_type*, is the mapping's and fulfils its ``when``. A missing event fits any."""
-        if self.is_template or not self.message_type or not is_of_type(message_type, self.message_type):
+    def claims(self, message: Message, message_type: str = "") -> bool:
+        """Say whether *message* is of the mapping's type and fulfils its ``when``. An event that is missing fits any.
+
+        *message_type* is that of *message*, for who asks several mappings.
+        """
+        if self.is_template or not self.message_type:
+            return False
+        if not is_of_type(message_type or message.type, self.message_type):
             return False
         if self.test is None:
             return True
