@@ -131,7 +131,8 @@ def _alternatives(rules: Sequence[Rule], target: Target, scope: Scope) -> Fetch:
     fetches = []
     for place, rule in enumerate(rules):
         fetch = compile_value(rule, target, scope)
-        if fetch is not nothing and (rule.conversion is not None or rule.on_invalid):
+        is_time = rule.value is not None and target.vr == "TM"
+        if fetch is not nothing and (rule.conversion is not None or rule.on_invalid or is_time):
             fetch = _fitted(fetch, fitter(rule, target, scope.report, is_inner=True))
         if fetch is not nothing:
             fetches.append(fetch)

@@ -19,6 +19,7 @@ from broker.mapping.moments import (
     format_reader,
     read_calendar_date,
     read_moment,
+    read_time,
 )
 from broker.mapping.names import name_reader
 from broker.mapping.problems import Report
@@ -61,7 +62,7 @@ def fitter(rule: Rule, target: Target, report: Report, *, is_inner: bool = False
         report.error("M043", conversion.place, f"{target.name} is {target.vr}, '{conversion.name}' does not make that")
     if target.vr == "SQ":
         return _as_items
-    moment = _moment(conversion, target, report)
+    moment = _moment(rule, target, report)
     check = _check(conversion, target, report) if moment is None else str
     policy = rule.on_invalid or _default_policy(target)
 
@@ -110,13 +111,15 @@ def _as_items(value: Any, context: Context) -> Any:
     return [one.copy() for one in value] if isinstance(value, list) else value
 
 
-def _moment(conversion: Conversion | None, target: Target, report: Report) -> Callable[[str, Context], str] | None:
+def _moment(rule: Rule, target: Target, report: Report) -> Callable[[str, Context], str] | None:
     """Give the function that makes a date or time; None for what is no date."""
     if target.vr not in _WRITERS:
         return None
-    write = _WRITERS[target.vr]
+    write, conversion = _WRITERS[target.vr], rule.conversion
     is_calendar_date = target.vr == "DA" and target.name.rpartition(".")[2] in NEVER_SHIFTED
     read: Reader = read_calendar_date if is_calendar_date else read_moment
+    if target.vr == "TM" and (rule.value is not None or conversion is not None):  # else 2026 may be a year
+        read = read_time
     if conversion is not None and conversion.format:
         made = format_reader(conversion.format)
         if made is None:

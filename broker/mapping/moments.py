@@ -56,6 +56,14 @@ def read_moment(text: str, theirs: ZoneInfo, ours: ZoneInfo) -> Moment:
     return read(text, theirs, ours)
 
 
+def read_time(text: str, theirs: ZoneInfo, ours: ZoneInfo) -> Moment:
+    """Read a time of day, HHMM or HHMMSS, which is of nobody's zone; anything else as a time stamp."""
+    is_time = len(text) in (4, 6) and text.isascii() and text.isdigit()
+    if is_time and text[:2] <= "23" and text[2:4] <= "59" and text[4:] <= "59":
+        return Moment(date="", time=text.ljust(6, "0"))
+    return read_moment(text, theirs, ours)
+
+
 @lru_cache(maxsize=1024)
 def _read_moment(text: str, theirs: ZoneInfo, ours: ZoneInfo) -> Moment:
     """A date and a time are mostly asked of the same text."""

@@ -123,6 +123,8 @@ class Messages:
         catalogue = await self._catalogue(which, name, digest)
         if catalogue is None:
             hint = "the mapping that translated it is not kept any more; use the current one"
+            if not name:
+                hint = "no mapping has translated it; use the current ones"
             return Replayed(message_id=message_id, outcome=stored.state, refusal=hint)
         assert self._intake is not None
         outcome, mapping, error, events = await self._intake.replay(

@@ -84,7 +84,7 @@ def test_orders_are_taken_as_shipped_or_by_a_template(shipped: Catalogue) -> Non
         better = [
             one.name
             for one in templates
-            if one.claims(message) and FATES.index(fate(one, message)) > max(FATES.index(before), 2)
+            if one.claims(message, message.type) and FATES.index(fate(one, message)) > max(FATES.index(before), 2)
         ]
         told[path.relative_to(folder).as_posix()] = before, better if before not in ("entry", "no effect") else []
 

@@ -55,8 +55,8 @@ def test_mappings_that_exclude_each_other_never_claim_one_message(first: str, se
         for three in FIELDS
         for four in FIELDS
         if (message := Message.parse(f"MSH|^~\\&|{three}|{four}|||20260401||ORM^O01|1|P|2.3"))
-        and one.claims(message)
-        and other.claims(message)
+        and one.claims(message, message.type)
+        and other.claims(message, message.type)
     ]
 
     assert not (claimed and exclude(demands(one), demands(other))), claimed

@@ -179,6 +179,25 @@ def test_a_message_zone_is_moved_to_the_departments(translate: Translate) -> Non
     assert item[STEP][0]["ScheduledProcedureStepStartTime"] == "111500"
 
 
+@pytest.mark.parametrize(
+    ("rule", "time"),
+    [
+        ("{value: '080000'}", "080000"),
+        ("{value: '0730'}", "073000"),
+        ("{first_of: [OBR-36, {value: '080000'}]}", "080000"),
+        ("{first_of: [ZTM-2, {value: '080000'}]}", "101500"),
+        ("{from: ZTM-3, as: time}", "143000"),
+        ("{from: ZTM-3, when: ZTM-3 is present}", ""),
+        ("{value: '256000'}", ""),
+    ],
+)
+def test_a_time_of_day_is_one_where_the_rule_says_so(translate: Translate, rule: str, time: str) -> None:
+    steps = f"ScheduledProcedureStepStartTime: {rule}"
+    head = "declare: {ZTM-2: TS, ZTM-3: TS}"
+    item = only(translate("", "ZTM||20260401101500|1430", head=head, steps=steps))
+    assert item[STEP][0]["ScheduledProcedureStepStartTime"] == time
+
+
 def test_a_cancel_is_read_for_identifiers_alone(translate: Translate) -> None:
     head = "action: {from: ORC-1, map: {NW: cancel}}"
     item = only(translate("PatientName: PID-5\nAccessionNumber: {from: OBX-5, required: true}", head=head))

@@ -279,3 +279,12 @@ async def test_mappings_say_whether_they_are_used_and_by_whom(client: Any) -> No
         ("out", "in_force", ["ris"]),
         ("t", "template", []),
     ]
+
+
+async def test_a_message_that_no_mapping_translated_is_not_replayed_with_an_old_one(
+    client: Any, hospital: Any, make: Any
+) -> None:
+    hospital.messages = [make.message(mapping="")]
+    async with client(is_local=True) as http:
+        answer = await http.post("/api/v1/messages/M1/replay?dry_run=true&mapping=old", json={})
+    assert (answer.status_code, "no mapping has translated it" in answer.text) == (409, True), answer.text
