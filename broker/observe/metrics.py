@@ -51,9 +51,9 @@ class Metrics:
         self._messages.labels(listener, outcome).inc()
 
     def warnings(self, mapping: str, count: int) -> None:
-        """Count warnings of a mapping."""
+        """Count warnings of a mapping, whatever its version: *mapping* may have its digest behind an @."""
         if count:
-            self._warnings.labels(mapping).inc(count)
+            self._warnings.labels(mapping.partition("@")[0]).inc(count)
 
     def association(self, ae: str, outcome: str) -> None:
         """Count one association: accepted, rejected or aborted."""

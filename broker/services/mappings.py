@@ -109,7 +109,7 @@ class Mappings:
         self._seen: object = None
         self._loaded: dict[str, Catalogue | None] = {}
         self.attempt: Attempt | None = None
-        self.instead_of = ""
+        self.instead_of = self._gone_back_to = ""
 
     @property
     def current(self) -> Catalogue:
@@ -128,7 +128,7 @@ class Mappings:
         if self.attempt is not None and (why_not := self.attempt.why_not):
             return f"mappings not loaded: {why_not}"
         if self.instead_of:
-            return f"a person went back to {self.current.digest}; the folder ({self.instead_of}) is not in force"
+            return f"a person went back to {self._gone_back_to}; the folder ({self.instead_of}) is not in force"
         return ""
 
     async def open(self) -> None:
@@ -139,7 +139,7 @@ class Mappings:
         if newest is not None and newest.instead_of == folder:
             before = _catalogue_of(newest)
             if before is not None:
-                self._current, self.instead_of = before, folder
+                self._current, self.instead_of, self._gone_back_to = before, folder, newest.digest
                 log.warning("mapping.rolled_back", digest=newest.digest, instead_of=folder)
                 return
         if newest is None or newest.digest != folder or newest.instead_of:
@@ -147,7 +147,7 @@ class Mappings:
                 await self._keep(catalogue, "start")
             except BrokerError as fault:  # a full disk keeps nobody from starting
                 log.warning("mapping.not_kept", error=fault.code)
-        log.info("mapping.loaded", digest=catalogue.digest, mappings=len(catalogue.entries))
+        log.info("mapping.loaded", digest=folder, mappings=len(catalogue.entries))
 
     async def watch(self) -> None:
         """Load the folder whenever it has changed and has been quiet since the last look."""
@@ -196,7 +196,7 @@ class Mappings:
             folder = folder_digest(await asyncio.to_thread(self._read))
             await self._keep(catalogue, "went back", "" if kept.digest == folder else folder)
             self._current = catalogue
-            self.instead_of = "" if kept.digest == folder else folder
+            self.instead_of, self._gone_back_to = "" if kept.digest == folder else folder, kept.digest
             self.attempt = Attempt(digest=kept.digest, is_loaded=True, at=self._clock(), reason="went back")
             self._counters.mappings("rolled_back", 0)
             log.warning("mapping.rolled_back", digest=kept.digest, instead_of=self.instead_of)

@@ -8,7 +8,7 @@ from broker.observe.metrics import Metrics
 def test_everything_that_happened_is_in_the_exposition() -> None:
     metrics = Metrics(known=("CT1",))
     metrics.message("his", "accepted")
-    metrics.warnings("ihe/orm-to-mwl", 3)
+    metrics.warnings("ihe/orm-to-mwl@1a2b3c4d", 3)
     metrics.association("CT1", "accepted")
     metrics.query("CT1", "answered", 2, 0.0007)
     metrics.performed("CT1", "N-CREATE", 0x0110)

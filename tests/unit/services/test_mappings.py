@@ -231,16 +231,17 @@ async def test_a_kept_set_is_found_by_its_digest_or_by_that_of_a_mapping_in_it(p
 async def test_one_goes_back_to_the_set_before_until_the_folder_changes(place: Place) -> None:
     async with place.opened() as (mappings, _):
         first = mappings.current.digest
+        set_digest = folder_digest(mappings.current.files)
         place.write("a.yaml", SOUND + "# changed\n")
         await mappings.reload("asked")
 
         await mappings.rollback()
 
         assert mappings.current.digest == first
-        assert "went back" in mappings.problem
+        assert f"went back to {set_digest};" in mappings.problem
     async with place.opened() as (mappings, _):
         assert mappings.current.digest == first
-        assert "went back" in mappings.problem
+        assert f"went back to {set_digest};" in mappings.problem
         place.write("a.yaml", SOUND + "# changed again\n")
         assert (await mappings.reload("asked")).is_loaded
         assert mappings.problem == ""
