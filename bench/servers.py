@@ -9,10 +9,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -36,7 +34,6 @@ class Server:
     port: int
     hl7_port: int = 0
     started: float = 0.0
-    lines: list[str] = field(default_factory=list)
 
     def rss(self) -> float:
         """Give the memory that the process holds, in MB (10^6 bytes)."""
@@ -92,28 +89,17 @@ def start_broker(folder: Path) -> Server:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BROKER__")}
     began = time.perf_counter()
     command = [sys.executable, "-m", "broker", "run", "--config", str(path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment, cwd=ROOT)
+    log = folder / "broker.log"  # a file, so that no thread of the client has to read while it measures
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stderr=stream, stdout=subprocess.DEVNULL, env=environment, cwd=ROOT)
     server = Server("radbroker", "", process, port, hl7_port)
-    assert process.stderr is not None
-    for line in process.stderr:
-        server.lines.append(line.decode(errors="replace"))
-        if b'"broker.ready"' in line:
-            server.started = time.perf_counter() - began
-            break
-    else:
-        raise RuntimeError("the broker ended:\n" + "".join(server.lines))
-    _drop_output(process.stderr)
+    while b'"broker.ready"' not in log.read_bytes():
+        if process.poll() is not None or time.perf_counter() - began > START_SECONDS:
+            server.stop()
+            raise RuntimeError(f"the broker is not ready:\n{log.read_text(errors='replace')}")
+        time.sleep(0.005)
+    server.started = time.perf_counter() - began
     return server
-
-
-def _drop_output(stream: Iterable[bytes]) -> None:
-    """Read on and forget, so that the process never waits for its log to be read."""
-
-    def read_on() -> None:
-        for _ in stream:
-            pass
-
-    threading.Thread(target=read_on, daemon=True).start()
 
 
 def start_orthanc(folder: Path, worklists: Path, dress: str) -> Server:
