@@ -13,7 +13,7 @@ import click
 from broker.cli.connection import Connection, Refused
 from broker.cli.options import with_config, with_json, with_phi
 from broker.cli.output import clean, moment, show, show_json, show_table
-from broker.errors import BrokerError
+from broker.errors import BrokerError, without_values
 from broker.hl7.pseudonym import Pseudonyms
 
 UNASKED = 20
@@ -69,7 +69,8 @@ def search(config: Path, as_json: bool, **wanted: Any) -> None:
 @with_config
 def show_(config: Path, as_json: bool, show_phi: bool, id: str) -> None:
     """Show the message ID: as it came, what its mapping made of it, its answer. Values only with --show-phi."""
-    message = Connection(config).get(f"/api/v1/messages/{quote(id, safe='')}")
+    masked = None if show_phi else "true"
+    message = Connection(config).get(f"/api/v1/messages/{quote(id, safe='')}", mask=masked)
     if not show_phi:
         message = _disguised(message)
     if as_json:
@@ -91,8 +92,11 @@ def show_(config: Path, as_json: bool, show_phi: bool, id: str) -> None:
 
 def _show_trace(message: dict[str, Any]) -> None:
     show((f"translated by {message['mapping'] or 'no mapping'}", "bold"))
-    for line in message["trace"]["trace"] if message.get("trace") else ["that version is not kept any more"]:
-        show(f"  {line}")
+    if message.get("trace"):
+        for line in message["trace"]["trace"]:
+            show(f"  {line}")
+    elif message["mapping"]:
+        show("  no trace: that version is not kept any more, or no broker runs")
     for warning in message["warnings"]:
         show(("  warning ", "yellow"), warning)
     if message["error"]:
@@ -102,7 +106,11 @@ def _show_trace(message: dict[str, Any]) -> None:
 def _disguised(message: dict[str, Any]) -> dict[str, Any]:
     """Replace what is personal by pseudonyms that nobody can lead back."""
     pseudonyms = Pseudonyms(key=secrets.token_bytes(16))
-    shown = {**message, "trace": None}
+    shown = {
+        **message,
+        "error": without_values(message["error"] or "") or None,
+        "warnings": [without_values(warning) for warning in message["warnings"]],
+    }
     for name in ("raw", "answer"):
         try:
             shown[name] = pseudonyms.message(message[name].encode(), ["UTF-8"]).decode()

@@ -112,7 +112,10 @@ CALLS: tuple[Call, ...] = (
         name="showMessage",
         text="Show one message as it came, what its mapping made of it, and its answer",
         route=messages.show_message,
-        parameters=(ID,),
+        parameters=(
+            ID,
+            Parameter(name="mask", text="true: values of patients are masked in the trace", choices=("true", "false")),
+        ),
         answers={200: Answer(text="the message", schema="Message"), 404: PROBLEM},
     ),
     Call(

@@ -101,6 +101,8 @@ def test_a_message_that_was_parked_is_found_tried_replayed_and_exported(
     assert "IBANEZ" in shown
     (taken,) = json.loads(verb(hospital, "messages", "search", "--state", "accepted", "--json").stdout)["items"]
     assert "PN 'IBANEZ^NURIA'" in verb(hospital, "messages", "show", taken["id"], "--show-phi").stdout
+    masked = verb(hospital, "messages", "show", taken["id"]).stdout
+    assert ("PN 'I***'" in masked, "IBANEZ" in masked) == (True, False)
     assert "IBANEZ" not in verb(hospital, "messages", "show", parked["id"]).stdout
 
     dry = verb(hospital, "messages", "replay", parked["id"], "--dry-run")

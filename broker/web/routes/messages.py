@@ -44,7 +44,7 @@ async def show_message(services: Services, asked: Asked) -> Response:
     if message is None:
         raise Refusal(404, f"no message {asked['id']}", "GET /api/v1/messages lists them; they are kept for a time")
     translated = await services.messages.translation(message) if services.mappings.is_open else None
-    trace = as_trace(translated[1], shows_values=True) if translated else None
+    trace = as_trace(translated[1], shows_values=asked["mask"] != "true") if translated else None
     return JSONResponse({**message_shape(message, services.settings.zone), "trace": trace})
 
 

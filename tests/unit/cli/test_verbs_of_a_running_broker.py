@@ -324,3 +324,31 @@ def test_one_study_that_is_refused_stops_no_other_and_ends_with_exit_code_1(run:
     ended = run("studies", "release", "1.1", "1.2.41")
     assert ended.exit_code == 1
     assert ended.output == "it is arriving, not held; wait\n1.2.41  released  mismatched\n"
+
+
+def test_a_message_is_shown_without_what_it_says_of_its_patient(run: Run, running: Any) -> None:
+    message = {
+        "id": "M1",
+        "received_at": "2026-04-01T10:15:00+02:00",
+        "sender": "HIS|GENERAL",
+        "type": "ORM^O01",
+        "state": "refused",
+        "mapping": "ihe/orm-to-mwl@7f3c",
+        "charset": "ascii",
+        "raw": "MSH|^~\\&|HIS\rPID|1||77041||IBANEZ^NURIA\r",
+        "answer": "MSH|^~\\&|BROKER\rMSA|AE|1\r",
+        "error": "PatientID: 'IBANEZ' is too long",
+        "warnings": ["'NURIA' was cut"],
+        "trace": None,
+    }
+    running.answers["GET /api/v1/messages/M1"] = 200, message
+
+    masked, whole = run("messages", "show", "M1"), run("messages", "show", "M1", "--show-phi")
+
+    assert [asked for asked, _ in running.asked] == ["GET /api/v1/messages/M1?mask=true", "GET /api/v1/messages/M1"]
+    assert "IBANEZ" in whole.output
+    assert "NURIA" in whole.output
+    for secret in ("IBANEZ", "NURIA", "77041"):
+        assert secret not in masked.output
+    assert "PatientID: '***' is too long" in masked.output
+    assert "no trace: that version is not kept any more, or no broker runs" in masked.output
