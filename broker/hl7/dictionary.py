@@ -55,7 +55,7 @@ def segment_exists(segment: str) -> bool:
 
 def segment_names() -> tuple[str, ...]:
     """Give the names of all segments of all versions, sorted."""
-    return tuple(sorted({name for known in VERSIONS for name in _segments(known)}))
+    return tuple(sorted({name for known in VERSIONS for name in _library(known).SEGMENTS if _segment(known, name)}))
 
 
 def _from(version: str) -> Iterator[str]:
@@ -64,19 +64,12 @@ def _from(version: str) -> Iterator[str]:
     yield from (known for known in VERSIONS if known != version)
 
 
+@lru_cache(maxsize=KEPT)
 def _segment(version: str, name: str) -> dict[int, FieldType]:
-    return _segments(version).get(name, {})
-
-
-@cache
-def _segments(version: str) -> dict[str, dict[int, FieldType]]:
-    """Read hl7apy's segments, without those that a version only names and without its Z samples."""
-    entries = _library(version).SEGMENTS.items()
-    return {
-        name: _types(parts[1])
-        for name, parts in entries
-        if re.fullmatch("[A-Y][A-Z0-9]{2}", name) and parts[0] == "sequence" and len(parts) == 2
-    }
+    """Read one of hl7apy's segments; none of those that a version only names, and none of its Z samples."""
+    parts = _library(version).SEGMENTS.get(name, ())
+    is_known = len(parts) == 2 and parts[0] == "sequence" and re.fullmatch("[A-Y][A-Z0-9]{2}", name)
+    return _types(parts[1]) if is_known else {}
 
 
 @cache
