@@ -58,12 +58,17 @@ def version_before(folder: Path) -> Path:
 
 def show(label: str, *arguments: str) -> None:
     """Run ``broker diff`` and print its time and what it said last."""
-    began = time.perf_counter()
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, "-m", "broker", "diff", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "120"})
-    seconds, memory = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+    seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
     said = (done.stdout or done.stderr).strip().splitlines()
-    print(f"{label:<16}{seconds:6.1f} s   {memory:.0f} MB at most   {said[-1] if said else ''}", flush=True)
+    print(
+        f"{label:<16}{seconds:6.1f} s, of them {processor:.1f} s of its processor   {used.ru_maxrss / 1000:.0f} MB at most   "
+        f"{said[-1] if said else ''}",
+        flush=True,
+    )
 
 
 def main(count: int) -> None:

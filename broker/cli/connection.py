@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ class Connection:
             raise Unreachable(
                 f"the path of the socket {self._socket} is too long", code="C011", hint="shorten database"
             )
-        transport = httpx.HTTPTransport(uds=str(self._socket))
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the socket is not TLS: no authority's certificate is read
+        transport = httpx.HTTPTransport(uds=str(self._socket), verify=nobody)
         try:
             with httpx.Client(
                 transport=transport, base_url="http://broker", timeout=_SECONDS, trust_env=False
