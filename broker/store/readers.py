@@ -56,6 +56,13 @@ class Readers:
                 return self._brief.read(query)
         return await self.read(query)
 
+    def version(self) -> int | None:
+        """Give a number that is another one once anybody has changed the database; None where that is not known."""
+        if self._brief is not None:
+            with suppress(TooLong):
+                return self._brief.read(Connection.foreign_version)
+        return None
+
     async def ask(self, prepared: Prepared, asked: Asked) -> list[Row]:
         """Run a prepared query."""
         text, parameters = prepared.query(asked)

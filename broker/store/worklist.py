@@ -31,6 +31,8 @@ KEPT_ENTRIES = 5_000
 """So many used lately; as many again, used before them, go when the next so many have been used."""
 MOST_BUILT_AT_ONCE = 4
 """More entries than that are not built on the event loop."""
+KEPT_LISTS = 20_000
+"""So many entries in all lists that are kept while nothing changes."""
 MOST_PATIENTS = 64
 """More patients than that do not lead a query: the list itself is shorter."""
 
@@ -51,11 +53,36 @@ class WorklistReader:
         self._kept: dict[StepKey, WorklistEntry] = {}
         self._kept_before: dict[StepKey, WorklistEntry] = {}
         self._guard = Lock()
+        self._lists: dict[Criteria, list[WorklistEntry]] = {}
+        self._lists_version: int | None = None
+        self._lists_size = 0
 
     async def search(self, criteria: Criteria) -> list[WorklistEntry]:
-        """Give the listed steps that *criteria* do not leave out, by start."""
-        read = self._readers.read if criteria == Criteria() else self._readers.read_soon
-        return await read(partial(self._search, criteria))
+        """Give the listed steps that *criteria* do not leave out, by start. Not to be changed.
+
+        Scanners ask the same thing over and over: as long as nobody has changed anything, the list is the same.
+        """
+        version = self._readers.version()
+        if version is None or version != self._lists_version:
+            self._forget_lists(version)
+        found = self._lists.get(criteria)
+        if found is None:
+            read = self._readers.read if criteria == Criteria() else self._readers.read_soon
+            found = await read(partial(self._search, criteria))
+            if version is not None and self._readers.version() == version == self._lists_version:
+                self._keep_list(criteria, found)
+        return found
+
+    def _forget_lists(self, version: int | None) -> None:
+        self._lists.clear()
+        self._lists_size, self._lists_version = 0, version
+
+    def _keep_list(self, criteria: Criteria, found: list[WorklistEntry]) -> None:
+        self._lists_size += len(found) + 1
+        if self._lists_size <= KEPT_LISTS:
+            self._lists[criteria] = found
+        else:
+            self._forget_lists(self._lists_version)
 
     async def of_orders(self, order_ids: Sequence[str]) -> list[WorklistEntry]:
         """Give all steps of these orders, listed or not."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from functools import partial
 
 import pytest
 
 from broker.domain.query import Criteria
+from broker.store import worklist
 from broker.store.brief import BriefReader, TooLong
 from broker.store.dialects import open_engine
 from broker.store.schema import bring_up_to_date
@@ -54,3 +58,30 @@ def test_a_list_is_found_whether_it_is_short_or_long(opened, rows, save, count):
             return [len(await store.worklist.search(Criteria(modalities=("CT",)))) for _ in range(2)]
 
     assert asyncio.run(asyncio.wait_for(story(), 30)) == [count, count]
+
+
+def test_a_list_is_read_again_only_when_something_has_changed(opened_file, rows, save, database):
+    async def story():
+        async with opened_file() as store:
+            search = partial(store.worklist.search, Criteria(modalities=("CT",)))
+            await store.run(save(rows.patient(), rows.order(1)))
+            first, again = await search(), await search()
+            await store.run(save(rows.order(2)))
+            second = await search()
+            with closing(sqlite3.connect(database)) as other, other:
+                other.execute("DELETE FROM steps WHERE order_id = 'order-001'")
+            return first is again, len(first), len(second), [entry.order_id for entry in await search()]
+
+    assert asyncio.run(asyncio.wait_for(story(), 30)) == (True, 1, 2, ["order-002"])
+
+
+def test_lists_are_kept_up_to_a_limit(opened_file, rows, save, monkeypatch):
+    monkeypatch.setattr(worklist, "KEPT_LISTS", 5)
+
+    async def story():
+        async with opened_file() as store:
+            await store.run(save(rows.patient(), rows.order(1), rows.order(2)))
+            asked = [Criteria(modalities=("CT",)), Criteria(start_from="2020"), Criteria(start_to="2099")]
+            return [len(await store.worklist.search(one)) for one in (*asked, *asked)]
+
+    assert asyncio.run(asyncio.wait_for(story(), 30)) == [2] * 6
