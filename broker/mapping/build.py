@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cache
@@ -191,7 +191,7 @@ def _translator(file: MappingFile, scope: Scope, shared: Shared) -> Translator:
     _check_profile(file, profile, scope.report)
     action = file.action
     target = Target(name="action", vr="")
-    control = replace(action, map=None, lookup=None, default=None, key=_place(file, "action")) if action else None
+    control = action._replace(map=None, lookup=None, default=None, key=_place(file, "action")) if action else None
     default = action.default.value if action and action.default else "" if action else "create"
 
     @cache

@@ -136,7 +136,7 @@ def _without(rules: dict[str, Rule], dropped: Text, path: list[str], report: Rep
     if not rest:
         return {name: kept for name, kept in rules.items() if name != first}
     item = _without(dict(rule.item or {}), dropped, rest, report)
-    return {**rules, first: replace(rule, item=item)}
+    return {**rules, first: rule._replace(item=item)}
 
 
 def _nothing_to_drop(dropped: Text, known: Iterable[str], report: Report) -> None:
@@ -152,7 +152,7 @@ def _without_member(members: dict[str, Rule], dropped: Text, report: Report) -> 
         below = name.removeprefix(f"{key}.")
         if below != name and below in (rule.item or {}):
             item = {inner: one for inner, one in (rule.item or {}).items() if inner != below}
-            return {**members, key: replace(rule, item=item)}
+            return {**members, key: rule._replace(item=item)}
     if len(kept) == len(members):
         _nothing_to_drop(dropped, members, report)
     return kept
@@ -184,10 +184,10 @@ def _merge_action(child: Rule | None, parent: Rule | None) -> Rule | None:
         return child or parent
     if child.given & VALUE_SETTINGS:
         given = parent.given - VALUE_SETTINGS
-        parent = replace(parent, source=(), value=None, first_of=(), join=(), uid_from=(), given=given)
+        parent = parent._replace(source=(), value=None, first_of=(), join=(), uid_from=(), given=given)
     changed: dict[str, Any] = {name: getattr(child, name) for name in (_FIELD_OF.get(g, g) for g in child.given)}
     changed["map"] = {**(parent.map or {}), **(child.map or {})}
-    return replace(parent, **changed, key=child.key, place=child.place, given=parent.given | child.given)
+    return parent._replace(**changed, key=child.key, place=child.place, given=parent.given | child.given)
 
 
 def _merge_attributes(child: Mapping[Key, Rule], parent: Mapping[Key, Rule]) -> dict[Key, Rule]:
@@ -201,10 +201,10 @@ def _merge_rule(child: Rule, parent: Rule) -> Rule:
     """A sequence merges item by item and keeps the parent's other settings; any other rule replaces, knowing its parent."""
     is_item = child.item is not None or child.each is not None
     if not is_item or parent.item is None or child.given & VALUE_SETTINGS:
-        return replace(child, inherited=parent)
+        return child._replace(inherited=parent)
     changed: dict[str, Any] = {name: getattr(child, name) for name in (_FIELD_OF.get(g, g) for g in child.given)}
     changed["item"] = _merge_attributes(child.item or {}, parent.item)
-    return replace(parent, **changed, key=child.key, place=child.place, given=parent.given | child.given)
+    return parent._replace(**changed, key=child.key, place=child.place, given=parent.given | child.given)
 
 
 def _read_table(path: Text, files: Files, report: Report) -> Table:

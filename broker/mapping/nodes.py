@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from broker.mapping.problems import Place
 from broker.mapping.yamlfile import Text
@@ -21,20 +21,22 @@ class Pick:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
-    """A place in a message; component and subcomponent 0 are the whole. *every*: all repetitions; likewise segments."""
+class Path(NamedTuple):
+    """A place in a message; component and subcomponent 0 are the whole. *every*: all repetitions; likewise segments.
 
-    segment: str
-    segment_pick: Pick | None = None
-    every_segment: bool = False
-    field: int
-    pick: Pick | None = None
-    every: bool = False
-    component: int = 0
-    subcomponent: int = 0
+    A tuple is quickly made, and changed: where a let is used, its paths have the place of its name.
+    """
+
     text: str
     place: Place
+    segment: str
+    field: int
+    component: int = 0
+    subcomponent: int = 0
+    pick: Pick | None = None
+    every: bool = False
+    segment_pick: Pick | None = None
+    every_segment: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

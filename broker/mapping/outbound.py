@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from broker.hl7.write import Place as FieldPlace
@@ -121,7 +121,7 @@ def _compile_field(segment: str, place: FieldPlace, rule: Rule, scope: Scope) ->
     for setting in sorted(rule.given & NOT_HERE):
         scope.report.error("M012", rule.place, f"'{setting}' has no place in segments", "texts are written as they are")
     target = Target(name=name, vr="", is_required=bool(rule.required))
-    own = replace(scope, target=name, inherited=rule.inherited)
+    own = scope.but(target=name, inherited=rule.inherited)
     is_name = typed is not None and typed.kind == "name" and len(_person_names(rule, scope)) > 0
     return Field(
         name=name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from broker.mapping.compile import compile_value, inherit
@@ -99,7 +99,7 @@ def _compile_member(name: str, rule: Rule, scope: Scope, target_name: str = "") 
     target = Target(name=target_name or name, vr="", is_required=bool(rule.required))
     return Member(
         path=tuple(name.split(".")),
-        fetch=compile_value(rule, target, replace(scope, target=target.name, inherited=rule.inherited)),
+        fetch=compile_value(rule, target, scope.but(target=target.name, inherited=rule.inherited)),
         is_required=_is_required(rule),
         is_number=conversion is not None and conversion.name == "number",
         rule=rule.key,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from broker.mapping.nodes import Condition, Fact, Path, Source
 from broker.mapping.problems import Place
@@ -43,9 +44,11 @@ class Each:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One rule. *key* is the place of the attribute's name, *place* that of what follows; *given* names the settings."""
+class Rule(NamedTuple):
+    """One rule. *key* is the place of the attribute's name, *place* that of what follows; *given* names the settings.
+
+    A tuple is quickly made, and changed: a child's rules take over what their parents' say.
+    """
 
     key: Place
     place: Place

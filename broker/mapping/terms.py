@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from broker.mapping import facts, types
@@ -179,7 +179,7 @@ def _let_whole(one: Term, name: Name, scope: Scope, inherit: Inherit) -> Fetch |
     if not isinstance(one, Path):
         return _term(one, scope, inherit)
     origin = Origin(f"{name.text} ({one.text})", one.segment, one.field, one.component)
-    return _path(replace(one, place=name.place), scope, origin)
+    return _path(one._replace(place=name.place), scope, origin)
 
 
 def _part_of_first(paths: Sequence[Path], name: Name, scope: Scope) -> Fetch:
@@ -207,9 +207,9 @@ def _part_of_first(paths: Sequence[Path], name: Name, scope: Scope) -> Fetch:
 
 def _let_part(one: Path, name: Name, scope: Scope) -> Fetch | Plain:
     if one.component:
-        part = replace(one, subcomponent=name.component, place=name.place)
+        part = one._replace(subcomponent=name.component, place=name.place)
     else:
-        part = replace(one, component=name.component, subcomponent=name.subcomponent, place=name.place)
+        part = one._replace(component=name.component, subcomponent=name.subcomponent, place=name.place)
     origin = Origin(f"{name.text} ({one.text})", part.segment, part.field, part.component)
     return _path(part, scope, origin)
 
@@ -219,7 +219,7 @@ def _presence(one: Path, scope: Scope) -> Fetch | None:
     typed = types.find_typed(one.segment, one.field, one.component, 0, scope.declared, scope.version)
     if typed is not None and (typed.kind == "name" or typed.datatype == "HD"):
         return first_of([_fetch(one, "name", "", scope, NOWHERE)], True, scope.leads)
-    first = _fetch(one if one.component else replace(one, component=1), "text", "", scope, NOWHERE)
+    first = _fetch(one if one.component else one._replace(component=1), "text", "", scope, NOWHERE)
     return None if isinstance(first, Plain) and not one.component else first_of([first], True, scope.leads)
 
 
