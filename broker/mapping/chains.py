@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.mapping.context import NULL, Context, Fetch, Origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plain:
+class Plain(NamedTuple):
     """A plain place (places.py) by its number; *first* is that of the first component of the same field.
 
-    *is_text*: what stands there is one text.
+    *is_text*: what stands there is one text. A tuple is quickly made.
     """
 
     place: int
@@ -46,6 +44,8 @@ def first_of(fetches: Sequence[Fetch | Plain], null_stops: bool, leads: Leads) -
 
 def _joined(fetches: Sequence[Fetch | Plain], null_stops: bool, leads: Leads) -> list[Fetch]:
     """Put neighbouring plain places into one function each."""
+    if len(fetches) == 1 and isinstance(plain := fetches[0], Plain):
+        return [_walk((plain,), (plain.place,), null_stops, leads)]
     joined: list[Fetch] = []
     run: list[Plain] = []
     for one in (*fetches, None):

@@ -44,6 +44,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _PICK = re.compile(r"(?P<first>[0-9]+)(?:\.(?P<second>[0-9]+))?(?:=(?P<text>.+))?")
+_NUMBERS = ("field", "component", "sub")
 _PATH_HINT = "a path looks like PID-3.1 (segment, dash, field, dot, component)"
 
 
@@ -84,7 +85,7 @@ class _Reader:
         self.text = text
         if len(text.value) > LENGTH_LIMIT:
             raise _Fault(text.place, f"longer than {LENGTH_LIMIT} characters")
-        self.tokens = [found for found in _TOKEN.finditer(text.value) if not found["space"]]
+        self.tokens = [found for found in _TOKEN.finditer(text.value) if found.lastgroup != "space"]
         self.at = 0
 
     def peek(self, ahead: int = 0) -> re.Match[str] | None:
@@ -113,23 +114,23 @@ class _Reader:
         if token is None:
             raise _Fault(self.place(None), "a source is missing", _PATH_HINT)
         self.at += 1
-        place = self.place(token)
-        if token["path"]:
-            return self._path(token, place)
-        if token["name"]:
-            component, sub = int(token["name_component"] or 0), int(token["name_sub"] or 0)
-            return Name(name=token["named"], component=component, subcomponent=sub, text=token.group(), place=place)
-        if token["fact"]:
-            return Fact(text=token.group(), place=place)
-        if token["text"]:
-            return Constant(value=token.group()[1:-1], text=token.group(), place=place)
-        word = token.group()
+        place, word = self.place(token), token.group()
+        match token.lastgroup:
+            case "path":
+                return self._path(token, place)
+            case "name":
+                component, sub = int(token["name_component"] or 0), int(token["name_sub"] or 0)
+                return Name(name=token["named"], component=component, subcomponent=sub, text=word, place=place)
+            case "fact":
+                return Fact(text=word, place=place)
+            case "text":
+                return Constant(value=word[1:-1], text=word, place=place)
         hint = _PATH_HINT if word[:1].isupper() else f'write "{word}" in quotes if it is a constant'
         raise _Fault(place, f"'{word}' is not a path, a \"text\" or a $name", hint)
 
     def _path(self, token: re.Match[str], place: Place) -> Path:
-        numbers = [int(token[name] or 0) for name in ("field", "component", "sub")]
-        if any(token[name] and not 1 <= int(token[name]) <= HIGHEST for name in ("field", "component", "sub")):
+        numbers = [int(number) if number else 0 for number in token.group(*_NUMBERS)]
+        if any(token[name] and not 1 <= number <= HIGHEST for name, number in zip(_NUMBERS, numbers, strict=True)):
             raise _Fault(place, f"fields and components count from 1 to {HIGHEST}", _PATH_HINT)
         segment_pick, pick = token["segment_pick"], token["pick"]
         return Path(
@@ -214,13 +215,13 @@ class _Reader:
 
     def _is_another_value(self) -> bool:
         following, string, beyond = self.peek(), self.peek(1), self.peek(2)
-        if following is None or following.group() != "or" or string is None or not string["text"]:
+        if following is None or following.group() != "or" or string is None or string.lastgroup != "text":
             return False
         return beyond is None or beyond.group() not in ("=", "!=", "is", "matches", "in")
 
     def _string(self) -> str:
         token = self.peek()
-        if token is None or not token["text"]:
+        if token is None or token.lastgroup != "text":
             shown = token.group() if token else ""
             raise _Fault(self.place(token), f"'{shown}' is not a \"text\"", f'write "{shown}" in quotes')
         self.at += 1
@@ -228,7 +229,7 @@ class _Reader:
 
     def _table(self) -> Text:
         token = self.peek()
-        if token is None or not (token["word"] or token["fact"]):
+        if token is None or token.lastgroup not in ("word", "fact"):
             raise _Fault(self.place(token), "the name of a table is missing")
         self.at += 1
         return Text(value=token.group(), place=self.place(token))

@@ -41,12 +41,11 @@ def fetch_path(
         return _every_segment(path, _reader(path, wanted, datatype), origin)
     if path.segment_pick is not None:
         return _picked_segment(path, _reader(path, wanted, datatype), origin)
-    return Plain(
-        place=_plain_place(path, wanted, datatype, in_each, places),
-        first=places.text(path.segment, path.field),
-        origin=origin,
-        is_text=wanted != "code" and not path.every,
-    )
+    first = places.text(path.segment, path.field)
+    if wanted == "text" and path.component < 2 and path.subcomponent < 2 and path.pick is None and not path.every:
+        return Plain(first, first, origin, True)
+    place = _plain_place(path, wanted, datatype, in_each, places)
+    return Plain(place, first, origin, wanted != "code" and not path.every)
 
 
 def _plain_place(path: Path, wanted: Wanted, datatype: str, in_each: bool, places: Places) -> int:

@@ -39,27 +39,24 @@ class Path(NamedTuple):
     every_segment: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class Name(NamedTuple):
     """``$name``, ``$name.1``: a let, ``$n``, ``$count`` or ``$inherited``."""
 
+    text: str
+    place: Place
     name: str
     component: int = 0
     subcomponent: int = 0
-    text: str
-    place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(NamedTuple):
     """``order.accession``: something the broker knows."""
 
     text: str
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class Constant(NamedTuple):
     """``"text"``."""
 
     value: str

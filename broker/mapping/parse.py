@@ -66,7 +66,7 @@ class RuleParser:
             )
             return Rule(key=key.place, place=node.place)
         found = self.settings(node, RULE)
-        given = frozenset(name for name in node.entries if name in RULE)
+        given = frozenset(RULE.keys() & node.entries.keys())
         fields = {_FIELD_OF.get(name, name): value for name, value in found.items()}
         return Rule(key=key.place, place=node.place, given=given, **fields)
 

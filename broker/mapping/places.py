@@ -42,25 +42,34 @@ class FieldPlaces:
     *deep* are texts of other components and subcomponents, *made* what is made of the whole; both end in their place,
     and *others* are all these places. *flag* is the number of the flag that says that the field is there.
     *kept*: what was written for a field that recurs, a department's codes and physicians; None for fields that do not.
+    Never changed but for what is kept: a mapping and its parent have the same.
     """
 
     __slots__ = ("deep", "first", "flag", "kept", "made", "number", "others")
 
-    def __init__(self, number: int, first: int, flag: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        first: int,
+        flag: int,
+        deep: tuple[tuple[int, int, int], ...] = (),
+        made: tuple[tuple[Make, int], ...] = (),
+        recurs: bool = False,
+    ) -> None:
         self.number = number
         self.first = first
         self.flag = flag
-        self.deep: list[tuple[int, int, int]] = []
-        self.made: list[tuple[Make, int]] = []
-        self.others: list[int] = []
-        self.kept: dict[str, list[tuple[int, Any]]] | None = None
+        self.deep = deep
+        self.made = made
+        self.others = (*(place for *_, place in deep), *(place for _, place in made))
+        self.kept: dict[str, list[tuple[int, Any]]] | None = {} if recurs else None
 
-    def copy(self) -> FieldPlaces:
-        """Give the same places, to which others can be added."""
-        twin = FieldPlaces(self.number, self.first, self.flag)
-        twin.deep, twin.made, twin.others = self.deep.copy(), self.made.copy(), self.others.copy()
-        twin.kept = None if self.kept is None else {}
-        return twin
+    def plus(
+        self, deep: tuple[tuple[int, int, int], ...] = (), made: tuple[tuple[Make, int], ...] = (), recurs: bool = False
+    ) -> FieldPlaces:
+        """Give these places and more."""
+        recurs = recurs or self.kept is not None
+        return FieldPlaces(self.number, self.first, self.flag, self.deep + deep, self.made + made, recurs)
 
     def fill(self, segment: Segment, repetition: int, raw: str, values: Values) -> None:
         """Write what one *repetition*, *raw* as written, has into *values*, where nothing stands yet."""
@@ -116,7 +125,7 @@ class Places:
     def copy(self) -> Places:
         """Give places with the same numbers, to which others can be added."""
         twin = Places()
-        twin._fields = {name: [one and one.copy() for one in fields] for name, fields in self._fields.items()}
+        twin._fields = {name: fields.copy() for name, fields in self._fields.items()}
         twin._known, twin._homes, twin._flags = self._known.copy(), self._homes.copy(), self._flags.copy()
         return twin
 
@@ -135,8 +144,7 @@ class Places:
         key = (segment, number, component, subcomponent)
         if key not in self._known:
             self._known[key] = self._add(segment, number, 1)
-            places.others.append(self._known[key])
-            places.deep.append((component, subcomponent, self._known[key]))
+            self._fields[segment][number] = places.plus(deep=((component, subcomponent, self._known[key]),))
         return self._known[key]
 
     def made(self, segment: str, number: int, what: Hashable, make: Make, *, recurs: bool) -> int:
@@ -144,10 +152,9 @@ class Places:
         places, key = self._field(segment, number), (segment, number, what)
         if key not in self._known:
             self._known[key] = self._add(segment, number, 1)
-            places.others.append(self._known[key])
-            places.made.append((make, self._known[key]))
-        if recurs and places.kept is None:
-            places.kept = {}
+            self._fields[segment][number] = places.plus(made=((make, self._known[key]),), recurs=recurs)
+        elif recurs and places.kept is None:
+            self._fields[segment][number] = places.plus(recurs=True)
         return self._known[key]
 
     def home(self, place: int) -> tuple[str, int]:
@@ -155,7 +162,9 @@ class Places:
         return self._homes[place]
 
     def _field(self, segment: str, number: int) -> FieldPlaces:
-        fields = self._fields.setdefault(segment, [])
+        fields = self._fields.get(segment)
+        if fields is None:
+            fields = self._fields[segment] = []
         found = fields[number] if number < len(fields) else None
         if found is None:
             fields += [None] * (number + 1 - len(fields))

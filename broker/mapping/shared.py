@@ -65,7 +65,7 @@ class Shared:
             before = self._asked.copy()
             self._asked.clear()
             attribute = make()
-            named = {one: self._value(one) for one in self._asked}
+            named = {(kind, name): self._known[kind].get(name) for kind, name in self._asked}
             made = self._made[path, id(rule)] = Made(rule=rule, each=each, named=named, attribute=attribute)
             self._asked.update(before)
         else:
@@ -73,8 +73,4 @@ class Shared:
         return made.attribute
 
     def _is_as_before(self, named: Mapping[tuple[str, str], Any]) -> bool:
-        return all(self._value(one) is value for one, value in named.items())
-
-    def _value(self, one: tuple[str, str]) -> Any:
-        kind, name = one
-        return self._known[kind].get(name)
+        return all(self._known[kind].get(name) is value for (kind, name), value in named.items())

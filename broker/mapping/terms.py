@@ -77,9 +77,11 @@ class Scope:
 
     def but(self, **changes: Any) -> Scope:
         """Give this scope with *changes*: what `replace` does, in a tenth of its time."""
-        assert changes.keys() <= self.__dict__.keys(), changes
         made = object.__new__(Scope)
-        made.__dict__.update(self.__dict__, **changes)
+        own = made.__dict__
+        own.update(self.__dict__)
+        own.update(changes)
+        assert len(own) == len(self.__dict__), changes
         return made
 
 
@@ -248,6 +250,9 @@ def _path(path: Path, scope: Scope, origin: Origin) -> Fetch | Plain:
 
 def check_path(path: Path, scope: Scope) -> Typed | None:
     """Give what stands at *path*; report M041 and M042 when nothing can."""
+    typed = types.find_typed(path.segment, path.field, path.component, path.subcomponent, scope.declared, scope.version)
+    if typed is not None and path.pick is None and path.segment_pick is None:
+        return typed
     if not types.is_segment(path.segment):
         scope.report.error("M041", path.place, f"no segment {path.segment}", "Z segments begin with Z")
         return None
@@ -257,9 +262,6 @@ def check_path(path: Path, scope: Scope) -> Typed | None:
         return None
     if path.pick is not None or path.segment_pick is not None:
         _check_picks(path, scope)
-    if not path.component:
-        return top
-    typed = types.find_typed(path.segment, path.field, path.component, path.subcomponent, scope.declared, scope.version)
     if typed is None:
         number = f"{path.component}.{path.subcomponent}" if path.subcomponent else f"{path.component}"
         message = f"{path.segment}-{path.field} is {top.name} ({top.datatype}), it has no component {number}"
