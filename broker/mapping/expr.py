@@ -89,8 +89,8 @@ class _Reader:
         self.at = 0
 
     def peek(self, ahead: int = 0) -> re.Match[str] | None:
-        place = self.at + ahead
-        return self.tokens[place] if place < len(self.tokens) else None
+        tokens, place = self.tokens, self.at + ahead
+        return tokens[place] if place < len(tokens) else None
 
     def take(self, word: str) -> bool:
         token = self.peek()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from broker.mapping.context import Origin
-from broker.mapping.nodes import Name, Path, Term
+from broker.mapping.nodes import Name, Path, Source, Term
 from broker.mapping.profiles import Profile
 from broker.mapping.syntax import Rule
 from broker.mapping.terms import Scope
@@ -50,25 +50,23 @@ def needed_fields(rule: Rule, path: str, scope: Scope) -> Fields | None:
         return None if rule.each.fact else frozenset({(one.segment, one.field) if one else (rule.each.segment, 0)})
     found = [needed_fields(one, "", scope) for one in rule.first_of]
     found += [needed_fields(one, f"{path}.{keyword}", scope) for keyword, one in (rule.item or {}).items()]
-    found += [_fields_of(source, scope, set()) for source in (rule.source, *rule.join, *rule.uid_from)]
+    found += [_fields_of(source, scope) for source in (rule.source, *rule.join, *rule.uid_from)]
     known = [fields for fields in found if fields is not None]
     return frozenset().union(*known) if len(known) == len(found) else None
 
 
-def _fields_of(source: Iterable[Term], scope: Scope, followed: set[str]) -> Fields | None:
-    fields: Fields = frozenset()
-    for term in source:
-        if isinstance(term, Path):
-            is_plain = term.segment_pick is None and not term.every_segment
-            fields |= {(term.segment, term.field if is_plain else 0)}
-            continue
-        if not isinstance(term, Name) or term.name not in scope.let:
-            return None
-        if term.name in followed:
-            continue
-        followed.add(term.name)
-        below = _fields_of(scope.let[term.name], scope, followed)
-        if below is None:
-            return None
-        fields |= below
-    return fields
+def _fields_of(source: Source, scope: Scope) -> Fields | None:
+    fields: set[tuple[str, int]] = set()
+    followed: set[str] = set()
+    waiting = [source]
+    while waiting:
+        for term in waiting.pop():
+            if isinstance(term, Path):
+                is_plain = term.segment_pick is None and not term.every_segment
+                fields.add((term.segment, term.field if is_plain else 0))
+            elif not isinstance(term, Name) or term.name not in scope.let:
+                return None
+            elif term.name not in followed:
+                followed.add(term.name)
+                waiting.append(scope.let[term.name])
+    return frozenset(fields)

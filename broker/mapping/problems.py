@@ -55,11 +55,11 @@ class Report:
     def __init__(self, whole: Report | None = None) -> None:
         self.problems: list[Problem] = []
         self._seen: set[Problem] = set()
-        self._lines: dict[str, list[str]] = whole._lines if whole else {}
+        self._texts: dict[str, str | list[str]] = whole._texts if whole else {}
 
     def know(self, path: str, text: str) -> None:
         """Remember the text of a file."""
-        self._lines[path] = text.splitlines()
+        self._texts[path] = text
 
     def error(self, code: str, place: Place, message: str, hint: str = "") -> None:
         """Note a mistake that makes the mapping unusable."""
@@ -70,7 +70,7 @@ class Report:
         self._add(code, place, message, hint, "warning")
 
     def _add(self, code: str, place: Place, message: str, hint: str, severity: Severity) -> None:
-        lines = self._lines.get(place.path, [])
+        lines = self._lines(place.path)
         excerpt = lines[place.line - 1][:EXCERPT_LENGTH] if 0 < place.line <= len(lines) else ""
         problem = Problem(code=code, place=place, message=message, hint=hint, excerpt=excerpt, severity=severity)
         self.add([problem])
@@ -79,6 +79,13 @@ class Report:
             message = f"more than {PROBLEM_LIMIT} problems: the rest is not told"
             self.add([Problem(code="M001", place=last, message=message, hint="mend these first")])
             raise TooManyProblems
+
+    def _lines(self, path: str) -> list[str]:
+        """Give the lines of a file; most files have no problem, and are never split."""
+        found = self._texts.get(path, [])
+        if isinstance(found, str):
+            found = self._texts[path] = found.splitlines()
+        return found
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Take over problems, each once: a mistake in a parent is found again in every child."""

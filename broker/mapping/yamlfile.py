@@ -19,6 +19,7 @@ DEPTH_LIMIT = 24
 NODE_LIMIT = 50_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_QUOTES = ("'", '"')
 _ENDS = frozenset({yaml.MappingEndEvent, yaml.SequenceEndEvent})
 _NODES = frozenset({yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent, yaml.AliasEvent})
 
@@ -145,7 +146,9 @@ def _build(path: str, text: str) -> Node | None:
         elif key is None:
             key = _key(node)
         else:
-            _put(top, key, node)
+            if key.value in top.entries:
+                top.repeated.append((top.entries[key.value][0], key))
+            top.entries[key.value] = (key, node)
             key = None
         if not isinstance(node, Text):
             above.append(top)
@@ -155,12 +158,14 @@ def _build(path: str, text: str) -> Node | None:
 
 def _node(path: str, event: Any) -> Node:
     place = _place(path, event)
+    if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
+        return _new(Text, (event.value, place, 1 if event.style in _QUOTES else 0))
     if event.anchor:
         raise _Refused(place, "anchors and aliases (& and *) are not used here", "write it out, or use let or extends")
     if event.tag is not None and event.tag != "!":
         raise _Refused(place, f"the tag {event.tag} is not used here", "every value is text: leave it out")
     if type(event) is yaml.ScalarEvent:
-        return _new(Text, (event.value, place, 1 if event.style in ("'", '"') else 0))
+        return _new(Text, (event.value, place, 1 if event.style in _QUOTES else 0))
     return Block(place=place) if type(event) is yaml.MappingStartEvent else Listing(place=place)
 
 
@@ -168,13 +173,6 @@ def _key(node: Node) -> Text:
     if not isinstance(node, Text):
         raise _Refused(node.place, "a name must be text", "quote it when it begins with [ or {")
     return node
-
-
-def _put(block: Block, key: Text, node: Node) -> None:
-    name = key.value
-    if name in block.entries:
-        block.repeated.append((block.entries[name][0], key))
-    block.entries[name] = (key, node)
 
 
 def _place(path: str, event: Any) -> Place:
