@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from broker.errors import ConfigurationError
 
 SUFFIXES = frozenset({".yaml", ".yml", ".csv", ".hl7"})
-ENDINGS = tuple(SUFFIXES)
 SIZE_LIMIT = 5_000_000
 COUNT_LIMIT = 5_000
 
@@ -24,19 +21,14 @@ def read_mapping_files(folder: Path) -> dict[str, bytes]:
     if not folder.is_dir():
         raise ConfigurationError(f"no mappings folder {folder}", code="C040", hint="set 'mappings' to a folder")
     files: dict[str, bytes] = {}
-    for path in sorted(_found(folder)):
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix not in SUFFIXES or not path.is_file() or any(part.startswith(".") for part in name.parts):
+            continue
         if len(files) >= COUNT_LIMIT:
             raise ConfigurationError(f"more than {COUNT_LIMIT} files in {folder}", code="C042", hint="move samples out")
-        files[path.relative_to(folder).as_posix()] = _read(path)
+        files[name.as_posix()] = _read(path)
     return files
-
-
-def _found(folder: Path) -> Iterator[Path]:
-    for above, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if name.endswith(ENDINGS) and not name.startswith(".") and (path := Path(above, name)).is_file():
-                yield path
 
 
 def read_mapping_files_at(folder: Path, revision: str) -> dict[str, bytes]:
