@@ -35,7 +35,7 @@ CompileRule = Callable[[Rule, Target, Scope], tuple[Fetch, Fit]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at* says where its rule looks.
+    """A compiled attribute. *path* is ``Sequence.Attribute``, *looked_at*: where its rule looks, when it must find something.
 
     Its value stands at the place *first* (of *origin*), else *find* finds it; *fit* makes it fit, but for a text of letters
     and digits at *first*, up to *plain_limit* of them. *needs*: without one of these flags it has no value.
@@ -137,7 +137,7 @@ def _compile_attribute(keyword: str, rule: Rule, scope: Scope, compile_rule: Com
         plain_limit=plain_limit(known.vr) if is_plain else 0,
         on_missing=missing,
         needs=None if needs is None else tuple(scope.places.flag(*one) for one in needs),
-        looked_at=tuple(looked_at(rule, scope)),
+        looked_at=tuple(looked_at(rule, scope)) if missing == "reject" else (),
         place=rule.key,
     )
 

@@ -48,6 +48,8 @@ def needed_fields(rule: Rule, path: str, scope: Scope) -> Fields | None:
     if rule.each is not None:
         one = rule.each.path
         return None if rule.each.fact else frozenset({(one.segment, one.field) if one else (rule.each.segment, 0)})
+    if not (rule.first_of or rule.item or rule.join or rule.uid_from):
+        return _fields_of(rule.source, scope)
     found = [needed_fields(one, "", scope) for one in rule.first_of]
     found += [needed_fields(one, f"{path}.{keyword}", scope) for keyword, one in (rule.item or {}).items()]
     found += [_fields_of(source, scope) for source in (rule.source, *rule.join, *rule.uid_from)]

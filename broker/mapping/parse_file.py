@@ -10,7 +10,7 @@ from broker.mapping.parse import RuleParser
 from broker.mapping.problems import Report
 from broker.mapping.spec import FILE, SEGMENT, TEST
 from broker.mapping.syntax import MappingFile, Rule, SegmentRule, Table, TestCase
-from broker.mapping.yamlfile import Block, Node, Text, read, walk
+from broker.mapping.yamlfile import Block, Node, Text, read
 
 _FIELD_OF = {"mapping": "name", "from": "source", "to": "target", "set": "attributes"}
 
@@ -20,10 +20,6 @@ def parse_file(path: str, data: bytes, report: Report) -> MappingFile | None:
     block = read(path, data, report)
     if block is None:
         return None
-    for below in walk(block):
-        for first, again in below.repeated:
-            message = f"'{again.value}' is already set on line {first.place.line}"
-            report.error("M003", again.place, message, "one rule per target")
     found = FileParser(report).settings(block, FILE)
     name = found.pop("mapping", None)
     if name is None or not name.value:

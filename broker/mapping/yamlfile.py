@@ -6,7 +6,6 @@ are limited.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -71,7 +70,7 @@ Node = Text | Listing | Block
 
 
 def read(path: str, data: bytes, report: Report) -> Block | None:
-    """Read a file that holds one mapping; every problem goes to *report* (M001)."""
+    """Read a file that holds one mapping; every problem goes to *report* (M001, M003)."""
     start = Place(path=path)
     if len(data) > SIZE_LIMIT:
         report.error("M001", start, f"the file has {len(data)} bytes, {SIZE_LIMIT} are allowed")
@@ -83,7 +82,7 @@ def read(path: str, data: bytes, report: Report) -> Block | None:
         return None
     report.know(path, text)
     try:
-        root = _build(path, text)
+        root, has_repeated = _build(path, text)
     except _Refused as fault:
         report.error("M001", fault.place, fault.message, fault.hint)
         return None
@@ -98,6 +97,8 @@ def read(path: str, data: bytes, report: Report) -> Block | None:
     if not isinstance(root, Block):
         report.error("M001", start, "the file holds no settings", "begin with mapping: folder/name")
         return None
+    if has_repeated:
+        _report_repeated(root, report)
     return root
 
 
@@ -118,14 +119,17 @@ def _advice(fault: yaml.MarkedYAMLError) -> str:
     return ""
 
 
-def _build(path: str, text: str) -> Node | None:
-    """Put the nodes together: *top* is the block or list that is open, *above* are those that it stands in."""
+def _build(path: str, text: str) -> tuple[Node | None, bool]:
+    """Put the nodes together, and say whether a key is given twice.
+
+    *top* is the block or list that is open, *above* are those that it stands in.
+    """
     next_event = _LOADER(text).get_event
     root: Node | None = None
     top: Block | Listing | None = None
     key: Text | None = None
     above: list[Block | Listing | None] = []
-    documents = nodes = 0
+    documents = nodes = repeated = 0
     while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
         if kind in _ENDS:
             top = above.pop()
@@ -148,12 +152,13 @@ def _build(path: str, text: str) -> Node | None:
         else:
             if key.value in top.entries:
                 top.repeated.append((top.entries[key.value][0], key))
+                repeated += 1
             top.entries[key.value] = (key, node)
             key = None
         if not isinstance(node, Text):
             above.append(top)
             top = node
-    return root
+    return root, repeated > 0
 
 
 def _node(path: str, event: Any) -> Node:
@@ -182,13 +187,14 @@ def _place(path: str, event: Any) -> Place:
     return _new(Place, (path, line + 1, column + 1, length if length > 1 else 1))
 
 
-def walk(node: Node) -> Iterator[Block]:
-    """Give *node* and everything below it that is a block."""
-    waiting = [node]
+def _report_repeated(root: Block, report: Report) -> None:
+    waiting: list[Node] = [root]
     while waiting:
         current = waiting.pop()
-        if isinstance(current, Block):
-            yield current
-            waiting += [value for _, value in current.entries.values() if not isinstance(value, Text)]
-        elif isinstance(current, Listing):
-            waiting += [item for item in current.items if not isinstance(item, Text)]
+        if isinstance(current, Listing):
+            waiting.extend(current.items)
+        elif isinstance(current, Block):
+            for first, again in current.repeated:
+                message = f"'{again.value}' is already set on line {first.place.line}"
+                report.error("M003", again.place, message, "one rule per target")
+            waiting.extend(value for _, value in current.entries.values())
