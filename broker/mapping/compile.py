@@ -10,7 +10,7 @@ from broker.mapping.conditions import compile_condition, find_table, never
 from broker.mapping.context import NULL, Context, Fetch, Origin, Refusal
 from broker.mapping.convert import cleaner, shown, stable_uid
 from broker.mapping.fetch import Wanted
-from broker.mapping.finish import Fit, Target, fitter
+from broker.mapping.finish import Fit, Target, check_constants, fitter, is_fitted_alone
 from broker.mapping.items import compile_item
 from broker.mapping.needs import looked_at
 from broker.mapping.nodes import Name, Path, Source
@@ -36,6 +36,7 @@ def compile_rule(rule: Rule, target: Target, scope: Scope) -> tuple[Fetch, Fit]:
         inherited=rule.inherited,
         null_stops=not target.is_required,
     )
+    check_constants(rule, target, scope.report)
     return compile_value(rule, target, own), fitter(rule, target, scope.report)
 
 
@@ -131,8 +132,7 @@ def _alternatives(rules: Sequence[Rule], target: Target, scope: Scope) -> Fetch:
     fetches = []
     for place, rule in enumerate(rules):
         fetch = compile_value(rule, target, scope)
-        is_time = rule.value is not None and target.vr == "TM"
-        if fetch is not nothing and (rule.conversion is not None or rule.on_invalid or is_time):
+        if fetch is not nothing and is_fitted_alone(rule, target):
             fetch = _fitted(fetch, fitter(rule, target, scope.report, is_inner=True))
         if fetch is not nothing:
             fetches.append(fetch)

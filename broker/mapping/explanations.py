@@ -129,7 +129,8 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "M043": _explained(
         "the types do not fit",
         "The HL7 type of the field cannot become the DICOM value representation of the attribute: a whole name is no "
-        "date, a composite is no text. Write the component, take a field whose type fits, or say as: for what is meant.",
+        "date, a composite is no text. Write the component, take a field whose type fits, or say as: for what is "
+        "meant. A constant that the attribute can never hold, as 'hello' for a date, is found here too.",
         "set:\n  PatientBirthDate: PID-5",
         "set:\n  PatientBirthDate: PID-7",
     ),

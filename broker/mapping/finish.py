@@ -11,6 +11,7 @@ from broker.mapping.context import NULL, Context, Converted, Refusal
 from broker.mapping.convert import Check, Unfit, check_of, shown
 from broker.mapping.moments import (
     NEVER_SHIFTED,
+    UTC,
     Moment,
     Reader,
     as_date,
@@ -22,8 +23,10 @@ from broker.mapping.moments import (
     read_time,
 )
 from broker.mapping.names import name_reader
+from broker.mapping.places import Places
 from broker.mapping.problems import Report
 from broker.mapping.syntax import Conversion, Rule
+from broker.mapping.yamlfile import Text
 
 UNDECODABLE = "\ufffd"
 
@@ -39,6 +42,12 @@ _VR_OF_CONVERSION: Mapping[str, frozenset[str]] = {
     "uid": frozenset({"UI"}),
     "ae": frozenset({"AE"}),
 }
+
+_WRITTEN = {"DA": "YYYYMMDD", "TM": "HHMM or HHMMSS", "DT": "YYYYMMDDHHMMSS", "DS": "as a number", "IS": "as a number"}
+"""How a constant of a VR is written, for hints."""
+
+NO_ORDER = Context(places=Places(), segments={}, theirs=UTC, ours=UTC, facts={})
+"""What constants are read in: no order is there, and nothing is moved from one zone to another."""
 
 Fit = Callable[[Any, Context], Any]
 """Makes a value that was found fit its attribute: None when it is to be passed over, NULL when it is sent empty."""
@@ -96,6 +105,37 @@ def fitter(rule: Rule, target: Target, report: Report, *, is_inner: bool = False
         return None if policy == "skip" else NULL
 
     return fit
+
+
+def is_fitted_alone(rule: Rule, target: Target) -> bool:
+    """Say whether *rule*, one alternative among several, is made to fit before the next one is looked at."""
+    return rule.conversion is not None or bool(rule.on_invalid) or (rule.value is not None and target.vr == "TM")
+
+
+def check_constants(rule: Rule, target: Target, report: Report, whole: Rule | None = None) -> None:
+    """Report the constants of *rule* that its attribute can never hold (M043); *whole*: the rule it is an alternative of."""
+    fitted = rule if whole is None or is_fitted_alone(rule, target) else whole
+    is_changed = bool(rule.clean) or rule.map is not None or rule.lookup is not None
+    for text in (None if is_changed else rule.value, rule.default):
+        if text is not None and text.value not in ("", NULL):
+            _check_constant(text, fitted, target, report)
+    for one in () if is_changed else rule.first_of:
+        check_constants(one, target, report, fitted)
+
+
+def _check_constant(text: Text, rule: Rule, target: Target, report: Report) -> None:
+    moment, told = _moment(rule, target, Report()), f"{target.name} is {target.vr}"
+    try:
+        if moment is not None:
+            moment(text.value, NO_ORDER)
+        elif target.vr != "SQ":
+            _check(rule.conversion, target, Report())(text.value)
+    except Unfit as unfit:
+        if unfit.mended and (rule.on_invalid or _default_policy(target)) == "cut":
+            report.warning("M043", text.place, f"{told}: {unfit.message}", f"it is sent as '{unfit.mended}'")
+        else:
+            hint = f"write it {_WRITTEN.get(target.vr, f'as {target.vr} has it')}, or set another attribute"
+            report.error("M043", text.place, f"{told}: {unfit.message}", hint)
 
 
 def _default_policy(target: Target) -> str:

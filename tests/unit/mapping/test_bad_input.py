@@ -197,3 +197,46 @@ def test_a_pattern_is_no_regular_expression_and_takes_many_stars() -> None:
     (order,) = translated(text, MESSAGE.replace("|77\r", "|77||" + "a" * 5_000 + "\r")).outputs
 
     assert not order.item.get("PatientState")
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("PatientBirthDate: {value: hello}", "PatientBirthDate is DA: 'hello'"),
+        ("PatientBirthDate: {from: PID-7, default: hello}", "PatientBirthDate is DA: 'hello'"),
+        ("PatientBirthDate: {first_of: [{from: PID-7}, {value: hello}]}", "PatientBirthDate is DA: 'hello'"),
+        ("PatientBirthDate: {first_of: [{value: 31.12.99}], as: {date: DD.MM.YYYY}}", "PatientBirthDate is DA: '31.12.99'"),
+        ("ScheduledProcedureStepStartTime: {value: 256000}", "ScheduledProcedureStepStartTime is TM: '256000'"),
+        ("PatientWeight: {value: heavy}", "PatientWeight is DS: 'heavy'"),
+    ],
+)  # fmt: skip
+def test_a_constant_that_its_attribute_can_never_hold_is_a_mistake(rule: str, says: str) -> None:
+    [problem] = problems_of(f"set:\n  {rule}\n")
+    written = says.rpartition("'")[0].rpartition("'")[2]
+    assert (problem.code, problem.place.line) == ("M043", 4)
+    assert rule[problem.place.column - 3 :].startswith(written)
+    assert says in problem.message
+    assert problem.hint
+
+
+def test_a_constant_that_is_mended_is_doubtful() -> None:
+    _, problems = checked("set:\n  RequestedProcedureLocation: {value: " + "X" * 70 + "}\n")
+    assert [(problem.code, problem.severity) for problem in problems if problem.code == "M043"] == [("M043", "warning")]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "PatientBirthDate: {value: '20260401'}",
+        "PatientBirthDate: {value: 31.12.1999, as: {date: DD.MM.YYYY}}",
+        "PatientBirthDate: {from: PID-7, map: {hello: '20260401'}, default: '19000101'}",
+        "PatientBirthDate: {value: hello, map: {hello: '20260401'}}",
+        "PatientBirthDate: {value: ''}",
+        "ScheduledProcedureStepStartTime: {value: '0800'}",
+        "PatientSex: {value: o, clean: [upper]}",
+        "PatientName: {value: 'DOE^JOHN'}",
+    ],
+)
+def test_a_constant_that_fits_is_no_problem(rule: str) -> None:
+    _, problems = checked(f"set:\n  {rule}\n")
+    assert [problem for problem in problems if problem.code == "M043"] == []

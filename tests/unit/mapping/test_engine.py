@@ -188,7 +188,6 @@ def test_a_message_zone_is_moved_to_the_departments(translate: Translate) -> Non
         ("{first_of: [ZTM-2, {value: '080000'}]}", "101500"),
         ("{from: ZTM-3, as: time}", "143000"),
         ("{from: ZTM-3, when: ZTM-3 is present}", ""),
-        ("{value: '256000'}", ""),
     ],
 )
 def test_a_time_of_day_is_one_where_the_rule_says_so(translate: Translate, rule: str, time: str) -> None:
