@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from broker.cli.options import with_json
@@ -11,18 +13,20 @@ from broker.mapping.explanations import EXPLANATIONS, Explanation
 PAGE = "docs/reference/mapping.md"
 """Where the codes have a place each."""
 
+SETTINGS_PAGE = "docs/reference/configuration.md"
+
 
 @click.command()
 @click.argument("code", required=False)
 @with_json
 def command(as_json: bool, code: str | None) -> None:
-    """Explain the problem CODE (as in M043): cause, an example, the same mended. Without CODE: list all."""
+    """Explain the problem CODE of a mapping (as in M043): cause, an example, the same mended. Without CODE: list all."""
     if code is None:
         _list(as_json)
         return
     explanation = EXPLANATIONS.get(code.upper())
     if explanation is None:
-        raise click.UsageError(f"no problem has the code '{code}'; known: {', '.join(EXPLANATIONS)}")
+        raise click.UsageError(_why_not(code.upper()))
     if as_json:
         show_json(_as_json(code.upper(), explanation))
         return
@@ -35,6 +39,15 @@ def command(as_json: bool, code: str | None) -> None:
             show((f"  {line}", style))
     show("")
     show(("see ", "dim"), f"{PAGE}#{code.lower()}")
+
+
+def _why_not(code: str) -> str:
+    if re.fullmatch("C[0-9]{3}", code):
+        return (
+            f"{code} is of the configuration, and only problems of mappings (M...) have a page: what it was said with tells "
+            f"the setting and the way out, broker check shows both again; all settings are in {SETTINGS_PAGE}"
+        )
+    return f"no problem has the code '{code}'; known: {', '.join(EXPLANATIONS)}"
 
 
 def _list(as_json: bool) -> None:
