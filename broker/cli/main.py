@@ -38,6 +38,14 @@ VERBS: dict[str, tuple[str, str]] = {
 """Verb -> its module in this package (which names its command ``command``) and what it does in one line."""
 
 
+def _import_structlog() -> None:
+    """Import structlog without rich, which it would load with all its languages for tracebacks that nobody prints."""
+    if "rich" not in sys.modules:
+        sys.modules["rich"] = None  # type: ignore[assignment]
+        importlib.import_module("structlog")
+        del sys.modules["rich"]
+
+
 class Verbs(click.Group):
     """The verbs, each imported when it is used, so that ``broker --help`` and every other verb start fast."""
 
@@ -50,6 +58,7 @@ class Verbs(click.Group):
         if name not in VERBS:
             return None
         gc.disable()  # what an import makes stays; no use looking for garbage in it, over and over
+        _import_structlog()
         command = importlib.import_module(f"broker.cli.{VERBS[name][0]}").command
         gc.freeze()
         gc.enable()

@@ -27,6 +27,15 @@ def test_help_imports_no_verb_and_no_heavy_library() -> None:
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_start_imports_structlog_without_rich() -> None:
+    script = (
+        "import sys; from broker.cli.main import broker; broker.main(['run', '--help'], standalone_mode=False)\n"
+        "import broker.app; print([m for m in ('structlog', 'rich') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.splitlines()[-1] == "['structlog']"
+
+
 def test_an_unknown_verb_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as exit:
         main(["frobnicate"])
