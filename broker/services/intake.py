@@ -39,8 +39,8 @@ from broker.services.unreadable import rejected_event, unreadable_job
 log = structlog.get_logger()
 
 REMEMBERED = timedelta(days=7)
-LARGE = 256 * 1024
-"""Bytes of a message from which it is mapped in a thread: thousands of orders would keep everybody else waiting."""
+LARGE = 32 * 1024
+"""Bytes of a message from which it is mapped in a thread: hundreds of orders would keep everybody else waiting."""
 MANY_KEYS = 256
 """Keys of a message's orders from which its effects are worked out in a thread as well."""
 
