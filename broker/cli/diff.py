@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from broker.cli.connection import Connection, Refused
-from broker.cli.options import with_config, with_json, with_mappings, with_phi
+from broker.cli.options import with_config, with_json, with_mappings, with_messages, with_phi
 from broker.cli.output import show, show_json, show_table
 from broker.cli.send import field, split
 from broker.config.load import load
@@ -42,10 +42,7 @@ _SUFFIXES = (".hl7", ".txt", ".dat", ".msg", ".er7")
     metavar="REVISION|DIGEST|FOLDER",
     help="The version before: a git revision, the digest of a set that was in force or of a mapping in it, a folder.",
 )
-@click.option("--last", type=click.IntRange(1, 100_000), help="Over the last N stored messages (500).")
-@click.option(
-    "--corpus", type=click.Path(exists=True, path_type=Path), help="Over the messages in this folder or file."
-)
+@with_messages
 @with_mappings
 @with_phi
 @with_json

@@ -12,7 +12,7 @@ import click
 
 from broker.cli.connection import Connection, Refused
 from broker.cli.diff import PAGE, from_folder, loaded, stored
-from broker.cli.options import with_config, with_json, with_mappings, with_phi
+from broker.cli.options import with_config, with_json, with_mappings, with_messages, with_phi
 from broker.cli.output import moment, show, show_json, show_table
 from broker.config.load import load
 from broker.config.mapping_files import read_mapping_files
@@ -124,10 +124,7 @@ def _told(attempt: dict[str, Any]) -> None:
 
 
 @command.command(name="todo")
-@click.option("--last", type=click.IntRange(1, 100_000), help="Over the last N stored messages (500).")
-@click.option(
-    "--corpus", type=click.Path(exists=True, path_type=Path), help="Over the messages in this folder or file."
-)
+@with_messages
 @with_mappings
 @with_phi
 @with_json

@@ -42,3 +42,11 @@ def with_mappings(verb: F) -> F:
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         help="The folder of mappings, when not that of the configuration.",
     )(verb)
+
+
+def with_messages(verb: F) -> F:
+    """Add ``--last N`` and ``--corpus FOLDER``: stored messages, or those of a folder or file."""
+    corpus = click.Path(exists=True, path_type=Path)
+    verb = click.option("--corpus", type=corpus, help="Over the messages in this folder or file.")(verb)
+    last = click.IntRange(1, 100_000)
+    return click.option("--last", type=last, help="Over the last N stored messages (500).")(verb)

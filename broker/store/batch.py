@@ -68,7 +68,7 @@ class Outcome:
 
 
 class Batches:
-    """Runs batches of jobs on one connection, which it opens when it needs one. Used by one thread."""
+    """Runs batches of jobs on one connection, which it opens when it needs one; one batch at a time, in whatever thread."""
 
     def __init__(self, engine: Engine, fan_out: FanOut) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""One connection of one thread: statements compiled once by SQLAlchemy, run by the driver itself.
+"""One connection, of one user at a time: statements compiled once by SQLAlchemy, run by the driver itself.
 
 A busy writer runs some twenty statements a batch; SQLAlchemy's own execution would cost more than the database does.
 """
